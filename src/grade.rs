@@ -12,8 +12,8 @@
 //!
 //! Each scenario starts the client once and writes a trace: every datagram, line and exit, with its
 //! time. A scenario waits for events, with generous deadlines, and never sleeps. The judges are
-//! functions of traces, without I/O. A fault that may be the machine's (something came late) makes
-//! the grader repeat the scenario.
+//! functions of traces, without I/O. Datagrams have the time at which the kernel took them in. A
+//! scenario is repeated only if the client waited for a processor at the time of a fault.
 //!
 //! | file | owns |
 //! |---|---|
@@ -21,10 +21,11 @@
 //! | `case.rs` | the case of a seed: names, texts, which datagrams are lost |
 //! | `plan.rs`, `plan/words.rs` | a teacher's file: criteria, points, cases, scenarios |
 //! | `scenario.rs`, `scenario/*.rs` | what happens to the client |
-//! | `referee.rs` | hub, teacher and client on one clock; the rule for each datagram |
+//! | `referee.rs`, `referee/inputs.rs` | hub, teacher and client on one clock |
 //! | `sockets.rs` | the referee's UDP socket and TCP connections |
 //! | `process.rs` | the client's process, its limits and its output |
 //! | `survivors.rs` | the processes that a client leaves behind in other sessions |
+//! | `waits.rs` | how long the client waited for a processor |
 //! | `trace.rs` | the events of a scenario, in order |
 //! | `judge.rs`, `judge/*.rs` | traces to findings |
 //! | `report.rs`, `report/*.rs` | verdicts, and their formats |
@@ -44,6 +45,7 @@ mod sockets;
 #[cfg(target_os = "linux")]
 mod survivors;
 mod trace;
+mod waits;
 
 pub use case::seed_of;
 pub use class::{Graded, class_csv, class_html, class_text, grade_class};
@@ -52,6 +54,7 @@ pub use plan::{Plan, PlanError};
 pub use report::{Format, Report, Verdict, render};
 
 use case::Case;
+use judge::Finding;
 use scenario::Scenario;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -60,10 +63,8 @@ use trace::Trace;
 
 /// Scenarios that run at once. They mostly wait.
 const AT_ONCE: usize = 6;
-/// Runs of a scenario, at most, where time may have been the reason of a fault.
-const RUNS: u32 = 3;
-/// The same on a machine that was too busy for the grader itself.
-const RUNS_STALLED: u32 = 6;
+/// Runs of a scenario, at most, where the machine was too busy to judge the client.
+const RUNS: usize = 6;
 
 /// The client to grade, and how.
 #[derive(Clone, Debug)]
@@ -180,34 +181,46 @@ pub fn wanted(config: &Config) -> Result<Vec<&'static Criterion>, Error> {
 /// The runs of each scenario: one for each repetition.
 type Runs = BTreeMap<&'static str, Vec<Run>>;
 
-/// A scenario's last run.
+/// The runs of a scenario with one case.
 #[derive(Debug)]
 struct Run {
-    trace: Trace,
     case: Case,
-    /// How often it was repeated.
-    repeated: u32,
+    /// At least one, and [`RUNS`] at most.
+    traces: Vec<Trace>,
 }
 
-/// Runs one scenario, again if a fault may be the machine's.
+impl Run {
+    /// The finding of a criterion, with the trace that shows it. A fault that the machine does not
+    /// explain counts in whichever run it occurs, so that no repetition hides it.
+    fn judge(&self, criterion: &Criterion) -> (&Trace, Finding) {
+        let findings: Vec<_> =
+            self.traces.iter().map(|it| (it, (criterion.judge)(it, &self.case))).collect();
+        let rank = |finding: &Finding| match finding {
+            Err(fault) if !fault.busy && !fault.vacant => 0,
+            Ok(()) => 1,
+            Err(fault) if !fault.busy => 2,
+            Err(_) => 3,
+        };
+        let first = findings.into_iter().min_by_key(|it| rank(&it.1));
+        first.unwrap_or_else(|| unreachable!("a scenario runs at least once"))
+    }
+}
+
+/// Runs one scenario, again while a busy machine leaves a criterion without a verdict.
 fn run(
     config: &Config,
     scenario: &Scenario,
     repetition: u32,
     wanted: &[&Criterion],
 ) -> Result<Run, Error> {
-    for repeated in 0.. {
-        let case = Case::new(config.seed, scenario.name, repetition, &config.plan.choices);
-        let trace = scenario::run(scenario, &config.command, &case)?;
-        let run = Run { trace, case, repeated };
-        let late = wanted
-            .iter()
-            .filter(|it| it.scenarios.contains(&scenario.name))
-            .any(|it| (it.judge)(&run.trace, &run.case).is_err_and(|fault| fault.late));
-        let most = if run.trace.stalled { RUNS_STALLED } else { RUNS };
-        if !late || repeated + 1 >= most {
+    let case = Case::new(config.seed, scenario.name, repetition, &config.plan.choices);
+    let mut run = Run { case, traces: Vec::new() };
+    let judged: Vec<_> = wanted.iter().filter(|it| it.scenarios.contains(&scenario.name)).collect();
+    loop {
+        run.traces.push(scenario::run(scenario, &config.command, &run.case)?);
+        let is_busy = judged.iter().any(|it| run.judge(it).1.is_err_and(|fault| fault.busy));
+        if !is_busy || run.traces.len() == RUNS {
             return Ok(run);
         }
     }
-    unreachable!("the loop returns")
 }

@@ -22,5 +22,7 @@ pub use datagrams::{BadNetwork, Datagrams, End, ImpairmentCounts, Read};
 pub use poller::{Pollable, Poller, Ready, Watch};
 pub(crate) use tcp::READ_LEN;
 pub use tcp::{Listener, Reading, Stream, Written};
-pub use udp::{BUFFER as SOCKET_BUFFER, BindError, Incoming, Outgoing, Socket};
+pub use udp::{
+    BUFFER as SOCKET_BUFFER, BindError, Incoming, Outgoing, Socket, receive_stamped, stamp_arrivals,
+};
 pub use wildcards::{Listen, listen};

@@ -87,7 +87,8 @@ impl Graded {
                     - failed.len()
                     - report.verdicts.iter().filter(|it| it.1 == super::Verdict::Passed).count();
                 match (failed.as_slice(), skipped) {
-                    ([], _) => "all criteria passed".to_owned(),
+                    ([], 0) => "all criteria passed".to_owned(),
+                    ([], n) => format!("not judged, on a busy machine: {n}"),
                     (failed, 0) => format!("failed: {}", failed.join(", ")),
                     (failed, n) => format!("failed: {}; not judged: {n}", failed.join(", ")),
                 }

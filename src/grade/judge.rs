@@ -23,8 +23,8 @@ pub(super) struct Fault {
     pub(super) expected: String,
     /// Places in the trace of the datagrams in question.
     pub(super) places: Vec<usize>,
-    /// Whether a busy machine may be the reason.
-    pub(super) late: bool,
+    /// The machine may be the reason: the client waited for a processor that long.
+    pub(super) busy: bool,
     /// There was nothing to judge.
     pub(super) vacant: bool,
 }
@@ -38,13 +38,13 @@ pub(super) type Judge = fn(&Trace, &Case) -> Finding;
 impl Fault {
     pub(super) fn new(seen: impl Into<String>, expected: impl Into<String>) -> Self {
         let (seen, expected) = (seen.into(), expected.into());
-        Self { seen, expected, places: Vec::new(), late: false, vacant: false }
+        Self { seen, expected, places: Vec::new(), busy: false, vacant: false }
     }
 
     /// Nothing was to be judged, because the client sent nothing in a session.
-    pub(super) fn no_session() -> Self {
+    pub(super) fn no_session(trace: &Trace) -> Self {
         let expected = "an acknowledgment of each datagram with a frame other than Padding";
-        Self { vacant: true, ..Self::new("no datagram in the session", expected) }
+        Self { vacant: true, ..absent(trace, "no datagram in the session", expected) }
     }
 
     /// With a datagram in question.
@@ -53,9 +53,16 @@ impl Fault {
         self
     }
 
-    /// With time as a possible reason.
-    pub(super) fn timed(self) -> Self {
-        Self { late: true, ..self }
+    /// A fault in what was due `from`, and came at `to` or not until then. The machine is the
+    /// reason if the client waited for a processor most of that time: a client that could run and
+    /// did not is itself late.
+    pub(super) fn late(self, trace: &Trace, from: Duration, to: Duration) -> Self {
+        self.delayed(trace, from, to, to.saturating_sub(from) * 3 / 4)
+    }
+
+    /// A fault that a delay `by` so much between these moments would explain.
+    pub(super) fn delayed(self, trace: &Trace, from: Duration, to: Duration, by: Duration) -> Self {
+        Self { busy: trace.waits.between(from, to) >= by, ..self }
     }
 
     /// The datagrams in question, decoded.
@@ -102,7 +109,19 @@ pub(super) fn absent(trace: &Trace, what: &str, expected: &str) -> Fault {
         _ => what.to_owned(),
     };
     // A program that has ended was not too slow.
-    Fault { late: trace.end().is_none(), ..Fault::new(seen, expected) }
+    Fault { busy: trace.starved && trace.end().is_none(), ..Fault::new(seen, expected) }
+}
+
+/// The first fault that the machine does not explain, or else the first one.
+pub(super) fn worst(faults: impl IntoIterator<Item = Fault>) -> Finding {
+    let mut first = None;
+    for fault in faults {
+        if !fault.busy {
+            return Err(fault);
+        }
+        first.get_or_insert(fault);
+    }
+    first.map_or(Ok(()), Err)
 }
 
 pub(super) fn ms(duration: Duration) -> String {

@@ -116,7 +116,7 @@ struct Keys {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Network {
     /// First `Join`s that are lost (`lossy-join`).
-    pub(super) joins: Option<Bounded<1, 2>>,
+    pub(super) joins: Option<Bounded<2, 3>>,
     /// `heartbeat_ms` of `Welcome` (`idle`).
     pub(super) heartbeat_ms: Option<Bounded<300, 500>>,
     /// The line that the next one overtakes (`order`).

@@ -3,6 +3,7 @@
 use super::Error;
 #[cfg(target_os = "linux")]
 use super::survivors::{self, Mark};
+use crate::time::Timestamp;
 #[cfg(target_os = "linux")]
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use std::ffi::OsString;
@@ -16,8 +17,8 @@ use std::time::Duration;
 
 /// What the threads that read the process and the sockets report.
 pub(super) enum Input {
-    /// A datagram arrived at the referee's socket.
-    Datagram(Vec<u8>, SocketAddr),
+    /// A datagram arrived at the referee's socket, at this time.
+    Datagram(Vec<u8>, SocketAddr, Timestamp),
     /// The client connected over TCP.
     Opened(u64, TcpStream, SocketAddr),
     /// A connection brought bytes.
@@ -106,6 +107,11 @@ impl Process {
             #[cfg(target_os = "linux")]
             mark,
         })
+    }
+
+    /// The number of the process, which leads a session.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Types a line. All that a scenario types fits into a pipe, so this does not block.

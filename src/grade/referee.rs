@@ -1,13 +1,16 @@
 //! The referee: a hub, a teacher in the room, and the client behind one socket, on one clock.
 
+mod inputs;
+
 use super::Error;
 use super::case::Case;
 use super::process::{Input, Process, describe};
 use super::scenario::{Room, covers};
-use super::sockets::{FIRST_STREAM, Stop, Streams, listen};
+use super::sockets::{Stop, Streams, listen};
 use super::trace::{Entry, Event, Trace};
+use super::waits::Gauge;
 use crate::client::session::{self, Session, Transport};
-use crate::hub::{self, Capacity, Destination, Hub, Past, Path, StreamId};
+use crate::hub::{self, Capacity, Destination, Hub, Past, Path};
 use crate::link::Copies;
 use crate::net::Clock;
 use crate::protocol::limits::MAX_DATAGRAM;
@@ -20,8 +23,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+/// A wait on a busy machine takes up to this many times its limit.
+const STRETCH: u32 = 4;
 /// Limit of each wait. Only a client with a fault takes this long.
-pub(super) const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(10);
 /// The last acknowledgment of a scenario is not waited for longer than this.
 pub(super) const LAST_ANSWER: Duration = Duration::from_millis(1_500);
 /// A client whose process has ended is not waited for longer than this.
@@ -30,8 +35,6 @@ const AFTERMATH: Duration = Duration::from_secs(1);
 const REST: Duration = Duration::from_secs(5);
 /// Longest sleep: the end of the process does not wake the referee.
 const LOOK: Duration = Duration::from_millis(20);
-/// A wait that ends this much too late shows a busy machine.
-const STALL: Duration = Duration::from_millis(50);
 /// Datagrams of a client, beyond which its run ends.
 const MAX_DATAGRAMS: usize = 20_000;
 /// Capacity of the queue of inputs. Beyond it datagrams wait in the kernel, or are dropped there.
@@ -73,6 +76,7 @@ pub(super) struct Referee<'c> {
     stranger: UdpSocket,
     streams: Streams,
     stop: Stop,
+    gauge: Gauge,
     ups: usize,
     ended: Option<Timestamp>,
     /// Sources of an ended client that may still deliver: two outputs, and its datagrams.
@@ -108,7 +112,7 @@ impl<'c> Referee<'c> {
         let teacher = Session::new(config, vec![hub_address], case.seed, now);
         let (sender, inputs) = sync_channel(BACKLOG);
         let stop = Arc::new(AtomicBool::new(false));
-        listen(socket.clone(), sender.clone(), stop.clone())?;
+        listen(socket.clone(), sender.clone(), stop.clone(), clock)?;
         let mut referee = Self {
             case,
             trace: Trace::default(),
@@ -127,6 +131,7 @@ impl<'c> Referee<'c> {
             stranger: UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?,
             streams: Streams::default(),
             stop: Stop(stop),
+            gauge: Gauge::default(),
             ups: 0,
             ended: None,
             open: 3,
@@ -160,7 +165,9 @@ impl<'c> Referee<'c> {
 
     fn start_at(&mut self, command: &[OsString], address: &str) -> Result<(), Error> {
         self.mark("start");
-        self.process = Some(Process::start(command, address, self.name, &self.sender)?);
+        let process = Process::start(command, address, self.name, &self.sender)?;
+        self.gauge.watch(process.id());
+        self.process = Some(process);
         Ok(())
     }
 
@@ -219,16 +226,16 @@ impl<'c> Referee<'c> {
     /// Sends a datagram that the hub did not make.
     pub(super) fn forge(&mut self, bytes: Vec<u8>) {
         if let Some(client) = self.client {
+            self.note(Event::Forged { bytes: bytes.clone() });
             let _ = self.socket.send_to(&bytes, client);
-            self.note(Event::Forged { bytes });
         }
     }
 
     /// Sends a datagram from another address than the server's.
     pub(super) fn forge_from_elsewhere(&mut self, bytes: Vec<u8>) {
         if let Some(client) = self.client {
+            self.note(Event::Forged { bytes: bytes.clone() });
             let _ = self.stranger.send_to(&bytes, client);
-            self.note(Event::Forged { bytes });
         }
     }
 
@@ -238,13 +245,14 @@ impl<'c> Referee<'c> {
     }
 
     /// Waits until the trace satisfies this. Returns whether it did within the deadline, and while
-    /// the client was there.
+    /// the client was there. Time that the client waited for a processor does not count, up to a
+    /// limit.
     pub(super) fn wait(&mut self, wanted: impl Fn(&Trace) -> bool) -> bool {
         self.wait_for(DEADLINE, wanted)
     }
 
     pub(super) fn wait_for(&mut self, most: Duration, wanted: impl Fn(&Trace) -> bool) -> bool {
-        let deadline = self.clock.now().mono + most;
+        let begin = self.clock.now().mono;
         let mut looked_at = usize::MAX;
         loop {
             self.turn();
@@ -256,11 +264,16 @@ impl<'c> Referee<'c> {
                 looked_at = self.trace.entries.len();
             }
             let now = self.clock.now().mono;
-            let over = self.ended.is_some_and(|at| now >= at + AFTERMATH);
-            if now >= deadline || over || self.ups > MAX_DATAGRAMS {
+            let passed = now.since(begin);
+            let disturbed = self.trace.waits.since(begin.since(Timestamp::ZERO));
+            let is_starved = passed >= most * STRETCH;
+            let is_over = is_starved || passed.saturating_sub(disturbed) >= most;
+            self.trace.starved |= is_starved;
+            let is_gone = self.ended.is_some_and(|at| now >= at + AFTERMATH);
+            if is_over || is_gone || self.ups > MAX_DATAGRAMS {
                 return false;
             }
-            self.sleep(deadline);
+            self.sleep(begin + most + disturbed);
         }
     }
 
@@ -292,8 +305,14 @@ impl<'c> Referee<'c> {
     }
 
     fn note(&mut self, event: Event) {
-        let at = self.clock.now().mono.since(Timestamp::ZERO);
-        self.trace.entries.push(Entry { at, event });
+        self.note_at(self.clock.now().mono, event);
+    }
+
+    /// Notes an event in its place: some that occurred later may be noted already.
+    fn note_at(&mut self, at: Timestamp, event: Event) {
+        let at = at.since(Timestamp::ZERO);
+        let place = self.trace.entries.partition_point(|it| it.at <= at);
+        self.trace.entries.insert(place, Entry { at, event });
     }
 
     /// Handles the timers of hub and teacher, and the end of the process.
@@ -309,18 +328,6 @@ impl<'c> Referee<'c> {
             self.ended = Some(now.mono);
             self.drain(self.clock.now().mono + REST);
             self.note(Event::Ended { code: status.code(), how: describe(status) });
-        }
-    }
-
-    /// Takes what an ended client printed and sent before: until both outputs are at their end, and
-    /// a datagram arrives that left after all of its own.
-    fn drain(&mut self, until: Timestamp) {
-        let last = self.socket.local_addr().and_then(|to| self.stranger.send_to(&[], to));
-        self.open = self.open.saturating_sub(u8::from(last.is_err()));
-        while self.open > 0 && self.clock.now().mono < until {
-            if let Ok(input) = self.inputs.recv_timeout(LOOK) {
-                self.take(input);
-            }
         }
     }
 
@@ -373,7 +380,9 @@ impl<'c> Referee<'c> {
             // Loopback drops what does not fit into the client's buffer, like any network.
             // Noted first: no answer is earlier than what it answers.
             self.note(Event::Down { bytes: bytes.clone() });
+            let noted = self.clock.now().mono;
             let _ = self.socket.send_to(&bytes, to);
+            self.gauge.late(self.clock.now().mono.since(noted));
         }
     }
 
@@ -383,7 +392,8 @@ impl<'c> Referee<'c> {
         let due = due.into_iter().flatten().min().unwrap_or(deadline);
         let most = due.since(now).min(LOOK);
         let input = self.inputs.recv_timeout(most);
-        self.trace.stalled |= self.clock.now().mono.since(now) > most + STALL;
+        let slept = self.clock.now().mono.since(now);
+        self.gauge.late(slept.saturating_sub(most));
         if let Ok(input) = input {
             self.take(input);
         }
@@ -392,51 +402,6 @@ impl<'c> Referee<'c> {
             let Ok(input) = self.inputs.try_recv() else { break };
             self.take(input);
         }
-    }
-
-    fn take(&mut self, input: Input) {
-        match input {
-            Input::Datagram(bytes, from) => self.take_datagram(bytes, from),
-            Input::Opened(id, stream, from) => {
-                self.streams.opened(id, stream);
-                let path = Path::routed(0, from);
-                self.hub.handle_stream_opened(StreamId(id), path, self.clock.now());
-            }
-            Input::Bytes(id, bytes) => {
-                self.ups += 1;
-                self.hub.handle_stream_bytes(StreamId(id), &bytes, self.clock.now());
-                if id == FIRST_STREAM {
-                    self.note(Event::Stream { bytes });
-                }
-            }
-            Input::Closed(id) => self.hub.handle_stream_closed(StreamId(id), self.clock.now()),
-            Input::Printed(line) => self.note(Event::Printed(line)),
-            Input::Complained(line) => self.note(Event::Complained(line)),
-            Input::End => self.open = self.open.saturating_sub(1),
-            Input::Flooded => {
-                self.open = self.open.saturating_sub(1);
-                self.note(Event::Complained("(it printed too much: ended)".to_owned()));
-                self.process = None;
-                self.ended = Some(self.clock.now().mono);
-                self.note(Event::Ended { code: None, how: "it printed too much".to_owned() });
-            }
-        }
-    }
-
-    fn take_datagram(&mut self, bytes: Vec<u8>, from: SocketAddr) {
-        if self.stranger.local_addr().is_ok_and(|stranger| stranger == from) {
-            self.open = self.open.saturating_sub(1);
-            return;
-        }
-        self.client.get_or_insert(from);
-        self.ups += 1;
-        let passed = (self.rule)(Way::Up, bytes.clone());
-        self.note(Event::Up { bytes, passed: !passed.is_empty() });
-        let now = self.clock.now();
-        for bytes in passed {
-            let path = Path::routed(0, self.alias.unwrap_or(from));
-            self.hub.handle_datagram(path, &bytes, now);
-        }
-        while self.carry(now) {}
+        self.gauge.sample(self.clock.now().mono, &mut self.trace.waits);
     }
 }

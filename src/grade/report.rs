@@ -10,7 +10,8 @@ pub use formats::{Format, render};
 
 use super::criteria::Criterion;
 use super::judge::Fault;
-use super::{Config, Run, Runs};
+use super::trace::Trace;
+use super::{Config, Runs};
 use crate::protocol::{clean, clean_lines};
 use std::collections::BTreeSet;
 
@@ -32,14 +33,14 @@ pub enum Verdict {
         expected: String,
         /// The datagrams in question, decoded.
         evidence: Vec<String>,
-        /// How often the scenario was repeated, because time may have been the reason.
-        repeated: u32,
     },
     /// Not judged, because a criterion that it needs did not pass.
     NotJudged {
         /// The other criterion.
         because: &'static str,
     },
+    /// Not judged, because the machine was too busy in each run.
+    Busy,
 }
 
 /// The verdicts about one client.
@@ -98,41 +99,43 @@ const SESSION: [&str; 2] = ["welcome", "ack-number"];
 
 /// The verdict over a criterion's scenarios. `bad`: criteria that did not pass.
 fn verdict(criterion: &Criterion, runs: &Runs, bad: &BTreeSet<&'static str>) -> Verdict {
-    let (mut is_vacant, mut vacant) = (true, None);
+    let (mut is_vacant, mut is_busy, mut vacant) = (true, false, None);
     for run in criterion.scenarios.iter().filter_map(|name| runs.get(name)).flatten() {
-        match (criterion.judge)(&run.trace, &run.case) {
-            Ok(()) => is_vacant = false,
-            Err(fault) if fault.vacant => vacant = vacant.or(Some((run, fault))),
-            Err(fault) => return failed(run, &fault),
+        match run.judge(criterion) {
+            (_, Ok(())) => is_vacant = false,
+            (_, Err(fault)) if fault.busy => is_busy = true,
+            (trace, Err(fault)) if fault.vacant => vacant = vacant.or(Some((trace, fault))),
+            (trace, Err(fault)) => return failed(trace, &fault),
         }
     }
     match (SESSION.into_iter().find(|id| bad.contains(id)), vacant) {
+        _ if is_busy => Verdict::Busy,
         _ if !is_vacant => Verdict::Passed,
         (Some(because), _) => Verdict::NotJudged { because },
-        (None, Some((run, fault))) if criterion.id == SESSION[1] => failed(run, &fault),
+        (None, Some((trace, fault))) if criterion.id == SESSION[1] => failed(trace, &fault),
         (None, _) => Verdict::NotJudged { because: SESSION[1] },
     }
 }
 
 /// The verdict without what would show the case.
 fn hidden(criterion: &Criterion, verdict: Verdict) -> Verdict {
-    let Verdict::Failed { repeated, .. } = verdict else { return verdict };
-    Verdict::Failed {
-        seen: "not shown: the case is hidden".to_owned(),
-        expected: format!("{} of proto.md", criterion.section),
-        evidence: Vec::new(),
-        repeated,
+    match verdict {
+        Verdict::Failed { .. } => Verdict::Failed {
+            seen: "not shown: the case is hidden".to_owned(),
+            expected: format!("{} of proto.md", criterion.section),
+            evidence: Vec::new(),
+        },
+        _ => verdict,
     }
 }
 
-fn failed(run: &Run, fault: &Fault) -> Verdict {
-    let mut evidence = fault.evidence(&run.trace);
+fn failed(trace: &Trace, fault: &Fault) -> Verdict {
+    let mut evidence = fault.evidence(trace);
     evidence.truncate(MAX_EVIDENCE);
     Verdict::Failed {
         seen: quote(&fault.seen),
         expected: fault.expected.split_whitespace().collect::<Vec<_>>().join(" "),
         evidence: evidence.iter().map(|text| clean_lines(text)).collect(),
-        repeated: run.repeated,
     }
 }
 

@@ -1,7 +1,9 @@
 //! The referee's sockets, read by threads: UDP, and TCP (§11.2), which is written in pieces.
 
 use super::process::Input;
+use crate::net::{Clock, receive_stamped, stamp_arrivals};
 use crate::protocol::limits::MAX_DATAGRAM;
+use crate::time::{Now, Timestamp, WallTime};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -133,19 +135,36 @@ impl Drop for Stop {
     }
 }
 
+/// Readings of both clocks for each datagram: a thread that loses the processor between them is
+/// unlikely to lose it in all.
+const READINGS: usize = 3;
+
+/// When a datagram arrived, on the monotonic clock: after the one before it, and before it was
+/// read. `stamp` is the kernel's time of arrival, on the wall clock, which may be set meanwhile.
+fn arrival(stamp: Option<WallTime>, readings: &[Now], before: Timestamp) -> Timestamp {
+    let age = |now: &Now| stamp.map_or(0, |stamp| now.wall.0.saturating_sub(stamp.0));
+    let at = readings.iter().map(|now| now.mono - Duration::from_micros(age(now))).min();
+    at.map_or(before, |at| at.max(before))
+}
+
 /// Reads the UDP socket in a thread, until `stop`.
 pub(super) fn listen(
     socket: Arc<UdpSocket>,
     inputs: SyncSender<Input>,
     stop: Arc<AtomicBool>,
+    clock: Clock,
 ) -> io::Result<()> {
     socket.set_read_timeout(Some(LOOK * 20))?;
+    // Without them a datagram's time is that of its reading.
+    let _ = stamp_arrivals(&socket);
     thread::Builder::new().spawn(move || {
-        let mut buffer = [0; 2 * MAX_DATAGRAM];
+        let (mut buffer, mut last) = ([0; 2 * MAX_DATAGRAM], Timestamp::ZERO);
         while !stop.load(Ordering::Relaxed) {
             // An error is the timeout, or is about an earlier datagram, which proves nothing.
-            if let Ok((length, from)) = socket.recv_from(&mut buffer) {
-                let input = Input::Datagram(buffer[..length].to_vec(), from);
+            if let Ok((length, from, stamp)) = receive_stamped(&socket, &mut buffer) {
+                last =
+                    arrival(stamp, &std::array::from_fn::<_, READINGS, _>(|_| clock.now()), last);
+                let input = Input::Datagram(buffer[..length].to_vec(), from, last);
                 if inputs.send(input).is_err() {
                     return;
                 }
@@ -153,4 +172,57 @@ pub(super) fn listen(
         }
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::sync_channel;
+
+    fn now(mono: u64, wall: u64) -> Now {
+        Now { mono: Timestamp::from_micros(mono), wall: WallTime(wall) }
+    }
+
+    #[test]
+    fn an_arrival_is_between_the_one_before_and_the_reading() {
+        let at = |stamp: Option<u64>, readings: &[Now], before| {
+            arrival(stamp.map(WallTime), readings, Timestamp::from_micros(before)).as_micros()
+        };
+        let read = [now(5_000, 900_000), now(9_000, 900_002)];
+        assert_eq!(at(Some(899_000), &read, 10), 4_000);
+        assert_eq!(at(None, &read, 10), 5_000);
+        // The wall clock was set forward, or back, after the arrival.
+        assert_eq!(at(Some(100_000), &read, 10), 10);
+        assert_eq!(at(Some(999_000), &read, 10), 5_000);
+    }
+
+    /// Read after a pause, it has the time before the pause.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_datagram_has_the_time_at_which_it_arrived() {
+        let (socket, clock) = (UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(), Clock::start());
+        let socket = Arc::new(socket);
+        let (sender, inputs) = sync_channel(1);
+        let pause = Duration::from_millis(20);
+        let stop = Stop(Arc::new(AtomicBool::new(false)));
+        // The queue is full, so that the thread reads the third only after the pause.
+        listen(socket.clone(), sender, stop.0.clone(), clock).unwrap();
+        // The kernel begins to note arrivals a moment after it is asked to.
+        let is_early = (0..100).any(|_| {
+            let before = clock.now().mono;
+            (0..4).for_each(|_| {
+                socket.send_to(&[], socket.local_addr().unwrap()).unwrap();
+            });
+            let after = clock.now().mono;
+            while clock.now().mono < after + pause {}
+            let arrived = (0..4).map(|_| match inputs.recv().unwrap() {
+                Input::Datagram(_, _, at) => at,
+                _ => unreachable!(),
+            });
+            let arrived: Vec<_> = arrived.collect();
+            arrived.is_sorted() && before <= arrived[0] && arrived[3] <= after + pause / 2
+        });
+        assert!(is_early);
+    }
 }

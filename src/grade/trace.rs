@@ -1,6 +1,7 @@
 //! The events of a scenario, in order. The judges see nothing else.
 
 use super::scenario::STRANGER;
+use super::waits::Waits;
 use crate::client::session;
 use crate::protocol::{
     ClientMessage, Datagram, DecodeError, Flags, Frame, Header, ServerMessage, decode_message,
@@ -13,7 +14,7 @@ const MAX_STREAM: usize = 1_024;
 /// An event of a scenario.
 #[derive(Clone, Debug)]
 pub(super) enum Event {
-    /// A datagram of the client. `passed`: the hub received it.
+    /// A datagram of the client, at the time of its arrival. `passed`: the hub received it.
     Up { bytes: Vec<u8>, passed: bool },
     /// A datagram to the client that the hub made, as it left.
     Down { bytes: Vec<u8> },
@@ -46,8 +47,10 @@ pub(super) struct Entry {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trace {
     pub(super) entries: Vec<Entry>,
-    /// The machine was too busy to wake the referee in time, and so the client perhaps.
-    pub(super) stalled: bool,
+    /// How long the client waited for a processor.
+    pub(super) waits: Waits,
+    /// A wait for something ended because the client could hardly run.
+    pub(super) starved: bool,
 }
 
 /// A datagram of the client, decoded.
@@ -195,6 +198,12 @@ impl Trace {
     pub(super) fn miss(&mut self, what: String, late: bool) {
         let at = self.entries.last().map_or(Duration::ZERO, |entry| entry.at);
         self.entries.push(Entry { at, event: Event::Missed { what, late } });
+    }
+
+    /// How long the client was watched.
+    pub(super) fn until(&self) -> Duration {
+        let last = self.entries.last().map_or(Duration::ZERO, |entry| entry.at);
+        last.max(self.waits.end())
     }
 
     /// How the client ended: place, time, code.

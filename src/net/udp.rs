@@ -2,6 +2,7 @@
 //! it, one call receives several datagrams or sends several, to different peers. Each datagram has
 //! the local address it was sent to, and leaves from the local address of its path.
 
+mod arrival;
 #[cfg(target_os = "linux")]
 mod errors;
 #[cfg(target_os = "linux")]
@@ -13,6 +14,7 @@ mod outgoing;
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
 
+pub use arrival::{receive_stamped, stamp_arrivals};
 pub use incoming::Incoming;
 pub use outgoing::Outgoing;
 

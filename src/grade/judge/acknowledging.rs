@@ -1,7 +1,7 @@
 //! Acknowledgments (§I.6, §7.3) and the window (§I.7, §7.4).
 
 use super::model::{Receiver, arrivals};
-use super::{Fault, Finding, ms};
+use super::{Fault, Finding, absent, ms, worst};
 use crate::grade::case::Case;
 use crate::grade::scenario::covers;
 use crate::grade::trace::{Seen, Trace};
@@ -37,7 +37,7 @@ fn walk(
 /// `acknowledgment` is the largest number received.
 pub(in crate::grade) fn number(trace: &Trace, _: &Case) -> Finding {
     if trace.sent().next().is_none() {
-        return Err(Fault::no_session());
+        return Err(Fault::no_session(trace));
     }
     walk(trace, |sent, states| {
         let number = sent.header.acknowledgment;
@@ -107,7 +107,7 @@ pub(in crate::grade) fn delay(trace: &Trace, _: &Case) -> Finding {
 /// The window is `next` + 255.
 pub(in crate::grade) fn window(trace: &Trace, _: &Case) -> Finding {
     if trace.sent().next().is_none() {
-        return Err(Fault::no_session());
+        return Err(Fault::no_session(trace));
     }
     let mut last = 0;
     let expected = "the smallest message id not received, plus 255";
@@ -141,23 +141,23 @@ pub(in crate::grade) fn window(trace: &Trace, _: &Case) -> Finding {
 pub(in crate::grade) fn prompt(trace: &Trace, _: &Case) -> Finding {
     let sent: Vec<_> = trace.sent().collect();
     let end = trace.mark("leave").map_or(usize::MAX, |(index, _)| index);
-    let last = trace.entries.last().map_or(Duration::ZERO, |entry| entry.at);
-    for arrival in arrivals(trace).iter().filter(|it| it.is_eliciting() && it.index < end) {
-        let answer = sent
-            .iter()
-            .find(|it| it.index > arrival.index && covers(&it.header, arrival.header.sequence));
+    let last = trace.until();
+    let expected = "an acknowledgment of each datagram with a frame other than Padding, at once";
+    let arrivals = arrivals(trace);
+    let asked = arrivals.iter().filter(|it| it.is_eliciting() && it.index < end);
+    worst(asked.filter_map(|arrival| {
         let number = arrival.header.sequence;
+        let answer = sent.iter().find(|it| it.index > arrival.index && covers(&it.header, number));
+        let until = answer.map_or(last, |it| it.at);
+        let after = until - arrival.at;
         let seen = match answer {
-            Some(it) if it.at - arrival.at <= PROMPT => continue,
-            Some(it) => format!("number {number} acknowledged after {}", ms(it.at - arrival.at)),
-            None if last - arrival.at <= PROMPT => continue,
+            _ if after <= PROMPT => return None,
+            Some(_) => format!("number {number} acknowledged after {}", ms(after)),
             None => format!("number {number} was not acknowledged"),
         };
-        let expected =
-            "an acknowledgment of each datagram with a frame other than Padding, at once";
-        return Err(Fault::new(seen, expected).at(arrival.index).timed());
-    }
-    Ok(())
+        let fault = Fault::new(seen, expected).at(arrival.index);
+        Some(fault.late(trace, arrival.at, until))
+    }))
 }
 
 /// The client answers no datagram without frames.
@@ -184,15 +184,16 @@ pub(in crate::grade) fn only_eliciting(trace: &Trace, _: &Case) -> Finding {
 pub(in crate::grade) fn duplicate(trace: &Trace, _: &Case) -> Finding {
     let Some((mark, at)) = trace.mark("repeat") else {
         let expected = "a line, printed and acknowledged";
-        return Err(super::absent(trace, "the duplicate could not be sent", expected));
+        return Err(absent(trace, "the duplicate could not be sent", expected));
     };
-    let answer = trace.sent().find(|it| it.index > mark).map(|it| it.at - at);
-    if answer.is_some_and(|after| after <= PROMPT) {
-        return Ok(());
-    }
-    let seen = answer.map_or("no answer to a duplicate".to_owned(), |after| {
-        format!("the first datagram after a duplicate left {} later", ms(after))
-    });
     let expected = "the same acknowledgment again: the first one may be lost";
-    Err(Fault::new(seen, expected).at(mark + 1).timed())
+    match trace.sent().find(|it| it.index > mark).map(|it| it.at) {
+        Some(answer) if answer - at <= PROMPT => Ok(()),
+        Some(answer) => {
+            let seen =
+                format!("the first datagram after a duplicate left {} later", ms(answer - at));
+            Err(Fault::new(seen, expected).at(mark + 1).late(trace, at, answer))
+        }
+        None => Err(absent(trace, "no answer to a duplicate", expected).at(mark + 1)),
+    }
 }

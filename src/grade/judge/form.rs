@@ -73,7 +73,7 @@ pub(in crate::grade) fn sequence(trace: &Trace, _: &Case) -> Finding {
                         acknowledgments included";
         return Err(Fault::new(seen, expected).at(sent.index));
     }
-    if used.is_empty() { Err(Fault::no_session()) } else { Ok(()) }
+    if used.is_empty() { Err(Fault::no_session(trace)) } else { Ok(()) }
 }
 
 /// No datagram is larger than every path carries, but probes.

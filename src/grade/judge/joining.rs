@@ -1,15 +1,19 @@
 //! Joining (§I.5), refusals, other versions.
 
-use super::{Fault, Finding, absent, expect, ms};
+use super::{Fault, Finding, absent, expect, ms, worst};
 use crate::grade::case::Case;
 use crate::grade::scenario::{JOINS, STRANGER};
 use crate::grade::trace::{Event, Trace};
-use crate::protocol::limits::{JOIN_RETRY, JOIN_RETRY_MAX, JOIN_SIZE};
+use crate::protocol::limits::{JOIN_RETRY, JOIN_RETRY_MAX, JOIN_SIZE, JOIN_TIMEOUT};
 use crate::protocol::{Datagram, Delivery, Frame, Join};
 use std::time::Duration;
 
 /// Longest delay of a datagram that is sent at once. `JOIN_RETRY` is the next longer time.
 const AT_ONCE: Duration = Duration::from_millis(240);
+
+/// Longest time until the referee answers a `Join`: the client's next one is due `AT_ONCE` after
+/// that at the earliest, since the first two `Join`s are lost.
+const MAX_ANSWER: Duration = Duration::from_millis(200);
 
 /// `Join` as §I.5 has it.
 pub(in crate::grade) fn join(trace: &Trace, case: &Case) -> Finding {
@@ -46,17 +50,24 @@ pub(in crate::grade) fn join(trace: &Trace, case: &Case) -> Finding {
 /// The pauses between `Join`s that draw no answer.
 pub(in crate::grade) fn retry(trace: &Trace, _: &Case) -> Finding {
     let joins: Vec<_> = trace.joins().map(|(index, at, _)| (index, at)).collect();
-    let mut pause = JOIN_RETRY;
+    let (mut pause, mut earlier, mut faults) = (JOIN_RETRY, Duration::ZERO, Vec::new());
     for pair in joins.windows(2).take(JOINS - 1) {
         let [(_, before), (index, at)] = *pair else { continue };
         let seen = at - before;
-        if seen < pause * 3 / 5 || seen > pause * 3 + Duration::from_millis(500) {
-            let seen = format!("a pause of {} between two Joins", ms(seen));
-            let expected = format!("about {}: 250 ms, doubled each time, up to 750 ms", ms(pause));
-            return Err(Fault::new(seen, expected).at(index).timed());
+        let expected = format!("about {}: 250 ms, doubled each time, up to 750 ms", ms(pause));
+        let fault = || {
+            Fault::new(format!("a pause of {} between two Joins", ms(seen)), &*expected).at(index)
+        };
+        if seen < pause * 3 / 5 {
+            // It may have been the first of the two that was late.
+            faults.push(fault().delayed(trace, earlier, before, pause * 4 / 5 - seen));
+        } else if seen > pause * 3 + Duration::from_millis(500) {
+            faults.push(fault().late(trace, before + pause, at));
         }
         pause = (pause * 2).min(JOIN_RETRY_MAX);
+        earlier = before;
     }
+    worst(faults)?;
     let expected = "Join again and again until JOIN_TIMEOUT";
     if joins.len() < 4 {
         return Err(absent(trace, &format!("{} Joins", joins.len()), expected));
@@ -64,23 +75,34 @@ pub(in crate::grade) fn retry(trace: &Trace, _: &Case) -> Finding {
     Ok(())
 }
 
+/// How much earlier and later than after `JOIN_TIMEOUT` a client may give up.
+const EARLY: Duration = Duration::from_millis(1_500);
+const LATE: Duration = Duration::from_secs(6);
+
 /// The client gives up in time.
 pub(in crate::grade) fn give_up(trace: &Trace, _: &Case) -> Finding {
     let expected = "the end, with an exit code other than 0, 8 s after the first Join";
     let Some((_, first, _)) = trace.joins().next() else {
         return Err(absent(trace, "no Join", expected));
     };
+    let due = first + JOIN_TIMEOUT;
     let Some((_, at, code)) = trace.end() else {
-        return Err(Fault::new("no end, 16 s after the start", expected));
+        let fault = Fault::new("no end, 16 s after the start", expected);
+        return Err(fault.late(trace, due, trace.until()));
     };
     let after = at.saturating_sub(first);
-    let range = Duration::from_millis(6_500)..Duration::from_secs(14);
-    expect(
-        range.contains(&after) && code != Some(0),
-        || format!("the end after {}, with exit code {code:?}", ms(after)),
-        expected,
-    )
-    .map_err(Fault::timed)
+    let seen = format!("the end after {}, with exit code {code:?}", ms(after));
+    let fault = Fault::new(seen, expected);
+    if code == Some(0) {
+        Err(fault)
+    } else if after < JOIN_TIMEOUT - EARLY {
+        // It may have been the first Join that was late.
+        Err(fault.delayed(trace, Duration::ZERO, first, JOIN_TIMEOUT - after))
+    } else if after > JOIN_TIMEOUT + LATE {
+        Err(fault.late(trace, due, at))
+    } else {
+        Ok(())
+    }
 }
 
 /// The challenge's cookie comes back, and one challenge draws one `Join`.
@@ -101,6 +123,12 @@ pub(in crate::grade) fn cookie(trace: &Trace, _: &Case) -> Finding {
     let Some(&(place, at, _)) = challenges.first() else {
         return Err(absent(trace, "the client drew no Challenge", expected));
     };
+    // A busy referee's Challenge may leave when the client's next Join is due: no answer to it.
+    let drawn = trace.joins().take_while(|it| it.0 < place).last().map_or(at, |it| it.1);
+    if at - drawn > MAX_ANSWER {
+        let seen = format!("Challenge left {} after the Join", ms(at - drawn));
+        return Err(Fault { busy: true, ..Fault::new(seen, expected).at(place) });
+    }
     // One without the cookie may have been under way.
     let is_earlier = |it: &Join<'_>, sent: Duration| it.cookie.is_empty() && sent < at + AT_ONCE;
     let answers: Vec<_> = trace
@@ -112,17 +140,18 @@ pub(in crate::grade) fn cookie(trace: &Trace, _: &Case) -> Finding {
     };
     // A client that was not woken reads several Challenges at once, with different cookies.
     if !challenges.iter().any(|it| it.0 < *index && join.cookie == it.2) {
-        let late = join.cookie.is_empty();
-        let seen = if late { "a Join without" } else { "another" };
+        let is_empty = join.cookie.is_empty();
+        let seen = if is_empty { "a Join without" } else { "another" };
         let fault = Fault::new(format!("{seen} cookie after Challenge"), expected).at(*index);
         // A client that was not woken had not read the Challenge yet.
-        return Err(Fault { late, ..fault });
+        return Err(if is_empty { fault.late(trace, at, *first) } else { fault });
     }
     if *first - at > AT_ONCE {
         let seen = format!("the cookie {} after Challenge", ms(*first - at));
-        return Err(Fault::new(seen, expected).at(*index).timed());
+        return Err(Fault::new(seen, expected).at(*index).late(trace, at, *first));
     }
-    // A client that sends Joins too often fails join-retry, not this.
+    // A client that sends Joins too often fails join-retry, not this. Two `Join`s or more were lost,
+    // so that a pause after the first one is among these.
     let earlier: Vec<_> = trace.joins().take_while(|it| it.0 < place).map(|it| it.1).collect();
     let pause = earlier.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap_or(AT_ONCE);
     let at_once = if pause < AT_ONCE { pause * 3 / 5 } else { AT_ONCE };
@@ -130,7 +159,9 @@ pub(in crate::grade) fn cookie(trace: &Trace, _: &Case) -> Finding {
         && *second - *first < at_once
     {
         let seen = format!("two Joins within {} for one Challenge", ms(*second - *first));
-        return Err(Fault::new(seen, expected).at(*index).timed());
+        let fault = Fault::new(seen, expected).at(*index);
+        // It may have been the first of the two that was late.
+        return Err(fault.delayed(trace, at, *first, at_once - (*second - *first)));
     }
     Ok(())
 }
@@ -196,15 +227,12 @@ pub(in crate::grade) fn refused(trace: &Trace, _: &Case) -> Finding {
     });
     let code = trace.end().map(|(_, _, code)| code);
     let has_failed = code.is_some_and(|code| code != Some(0));
-    expect(
-        is_shown && has_failed,
-        || {
-            let shown = if is_shown { "printed" } else { "not printed" };
-            let end = code.map_or("no end".to_owned(), |code| format!("exit code {code:?}"));
-            format!("{detail:?} {shown}; {end}")
-        },
-        expected,
-    )
+    if is_shown && has_failed {
+        return Ok(());
+    }
+    let shown = if is_shown { "printed" } else { "not printed" };
+    let end = code.map_or("no end".to_owned(), |code| format!("exit code {code:?}"));
+    Err(absent(trace, &format!("{detail:?} {shown}; {end}"), expected))
 }
 
 /// Another version is reported at once.
@@ -219,12 +247,10 @@ pub(in crate::grade) fn version(trace: &Trace, _: &Case) -> Finding {
         Event::Printed(line) | Event::Complained(line) => line.contains('9'),
         _ => false,
     });
-    expect(
-        code.is_some_and(|code| code != Some(0)) && names_it,
-        || {
-            let end = code.map_or("no end".to_owned(), |code| format!("exit code {code:?}"));
-            format!("{end}; the version was {}printed", if names_it { "" } else { "not " })
-        },
-        expected,
-    )
+    if code.is_some_and(|code| code != Some(0)) && names_it {
+        return Ok(());
+    }
+    let end = code.map_or("no end".to_owned(), |code| format!("exit code {code:?}"));
+    let seen = format!("{end}; the version was {}printed", if names_it { "" } else { "not " });
+    Err(absent(trace, &seen, expected))
 }

@@ -1,6 +1,6 @@
 //! Staying, leaving, and the ends of a session (§I.9, §I.10); attacks; rejoining.
 
-use super::{Fault, Finding, absent, expect, ms};
+use super::{Fault, Finding, absent, expect, ms, worst};
 use crate::client::session;
 use crate::grade::case::Case;
 use crate::grade::scenario::{FORGERIES, covers, forged_sequence, forged_text, path_cookie, shows};
@@ -37,22 +37,22 @@ pub(in crate::grade) fn heartbeat(trace: &Trace, _: &Case) -> Finding {
     let start = trace.entries[start].at;
     let sent = trace.sent().filter(|it| it.is_eliciting()).map(|it| it.at);
     let sent = sent.filter(|at| *at >= start);
-    let end = trace.entries.last().map_or(start, |entry| entry.at);
-    let times: Vec<_> = [start].into_iter().chain(sent).chain([end]).collect();
-    let gaps = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
-    let mut gaps: Vec<_> = gaps.collect();
+    // Only the trace of a client that sends too little has this mark.
+    let end = trace.mark("silent").map(|(_, at)| at);
+    let times: Vec<_> = [start].into_iter().chain(sent).chain(end).collect();
+    worst(times.windows(2).filter_map(|pair| {
+        let [from, to] = *pair else { return None };
+        let gap = to.saturating_sub(from);
+        let seen = || {
+            format!("nothing with a frame for {}; heartbeat_ms is {}", ms(gap), beat.as_millis())
+        };
+        let is_long = gap > beat * 2 + Duration::from_millis(300);
+        is_long.then(|| Fault::new(seen(), expected).late(trace, from + beat, to))
+    }))?;
+    let mut gaps: Vec<_> = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
     gaps.sort_unstable();
-    let longest = gaps.last().copied().unwrap_or_default();
-    if longest > beat * 2 + Duration::from_millis(300) {
-        let seen = format!(
-            "nothing with a frame for {}; heartbeat_ms is {}",
-            ms(longest),
-            beat.as_millis()
-        );
-        return Err(Fault::new(seen, expected).timed());
-    }
-    // A client may begin with a few at once, and probe. On a busy machine datagrams bunch.
-    let median = gaps[gaps.len() / 2];
+    // A client may begin with a few at once, and probe.
+    let median = gaps.get(gaps.len() / 2).copied().unwrap_or_default();
     expect(
         median >= beat / 2,
         || {
@@ -64,7 +64,6 @@ pub(in crate::grade) fn heartbeat(trace: &Trace, _: &Case) -> Finding {
         },
         expected,
     )
-    .map_err(Fault::timed)
 }
 
 /// The client sends `Leave` with the right number, and ends.
@@ -103,7 +102,7 @@ pub(in crate::grade) fn leave(trace: &Trace, case: &Case) -> Finding {
     match trace.end() {
         Some((_, _, Some(0))) => Ok(()),
         Some(_) => Err(Fault::new(trace.last_words().unwrap_or_default(), expected)),
-        None => Err(Fault::new("the program did not end", expected).timed()),
+        None => Err(absent(trace, "the program did not end", expected)),
     }
 }
 
@@ -118,7 +117,10 @@ pub(in crate::grade) fn closing(trace: &Trace, _: &Case) -> Finding {
     if !is_answered {
         return Err(absent(trace, "Closing was not acknowledged", expected).at(index));
     }
-    expect(trace.end().is_some(), || "the program did not end".to_owned(), expected)
+    match trace.end() {
+        Some(_) => Ok(()),
+        None => Err(absent(trace, "the program did not end", expected)),
+    }
 }
 
 /// The client drops the datagrams that §8.1 rejects.
@@ -186,7 +188,7 @@ pub(in crate::grade) fn reset(trace: &Trace, _: &Case) -> Finding {
     let late = at + Duration::from_millis(300);
     if let Some(it) = trace.sent().find(|it| it.at > late && it.header.session == session) {
         let seen = format!("a datagram in the old session, {} after Reset", ms(it.at - at));
-        return Err(Fault::new(seen, expected).at(it.index).timed());
+        return Err(Fault::new(seen, expected).at(it.index).late(trace, at, it.at));
     }
     let first = trace.joins().next().map(|(_, _, join)| join.nonce);
     let again = trace.joins().find(|(index, ..)| *index > mark);
@@ -218,15 +220,13 @@ pub(in crate::grade) fn rejoin(trace: &Trace, case: &Case) -> Finding {
     }
     let is_heard = trace.heard().any(|(_, text)| text == case.text("doubtful", 1));
     let is_shown = shows(trace, &case.text("new", 0));
-    expect(
-        is_heard && is_shown,
-        || {
-            format!(
-                "a line typed after it heard: {is_heard}; a line said after it printed: {is_shown}"
-            )
-        },
-        expected,
-    )
+    if is_heard && is_shown {
+        return Ok(());
+    }
+    let seen = format!(
+        "a line typed after it heard: {is_heard}; a line said after it printed: {is_shown}"
+    );
+    Err(absent(trace, &seen, expected))
 }
 
 /// Rejoining neither loses nor doubles a line.
@@ -281,7 +281,7 @@ pub(in crate::grade) fn roaming(trace: &Trace, case: &Case) -> Finding {
         Some((it.index, cookie, it.header.flags.contains(Flags::ACK)))
     });
     match answer {
-        None => Err(Fault::new("no PathResponse", expected).at(mark + 1)),
+        None => Err(absent(trace, "no PathResponse", expected).at(mark + 1)),
         Some((index, cookie, has_ack)) if cookie != path_cookie(case) || !has_ack => {
             let seen = "another cookie, or a datagram without an acknowledgment";
             Err(Fault::new(seen, expected).at(mark + 1).at(index))

@@ -1,10 +1,12 @@
 //! The judges on traces that nobody recorded.
 
-use super::{Finding, acknowledging, form, joining};
+use super::{Finding, acknowledging, form, joining, talking};
 use crate::grade::case::Case;
 use crate::grade::edit;
 use crate::grade::trace::{Entry, Event, Trace};
-use crate::protocol::{Flags, Frame, Header, Join, ServerMessage, Welcome, encode_message};
+use crate::protocol::{
+    ClientMessage, Flags, Frame, Header, Join, Say, ServerMessage, Welcome, encode_message,
+};
 use std::time::Duration;
 
 const SESSION: u64 = 7;
@@ -99,8 +101,16 @@ fn an_answer_to_datagrams_without_frames_is_a_fault() {
 fn a_late_acknowledgment_may_be_the_machines_fault() {
     let at = |ms| trace(vec![(0, welcome()), (ms, up(1, 1, 0))]);
     assert_eq!(seen(acknowledging::prompt(&at(1_500), &case())), "passed");
-    let fault = acknowledging::prompt(&at(1_600), &case()).unwrap_err();
-    assert!(fault.late && fault.seen == "number 1 acknowledged after 1600 ms", "{fault:?}");
+    let busy = |waited: u64| {
+        let mut trace = at(1_600);
+        trace.waits.note(Duration::ZERO, Duration::ZERO);
+        trace.waits.note(Duration::from_millis(1_600), Duration::from_millis(waited));
+        let fault = acknowledging::prompt(&trace, &case()).unwrap_err();
+        assert_eq!(fault.seen, "number 1 acknowledged after 1600 ms");
+        fault.busy
+    };
+    // A client that could have run is itself late.
+    assert_eq!((busy(1_300), busy(900)), (true, false));
 }
 
 #[test]
@@ -124,4 +134,67 @@ fn a_damaged_header_is_not_a_fault_of_its_frames() {
     assert_eq!(seen(form::frames(&broken, &case())), "passed");
     let twice = trace(vec![(0, up(1, 0, 0)), (1, up(1, 0, 0))]);
     assert_eq!(seen(form::sequence(&twice, &case())), "number 1 twice");
+}
+
+#[test]
+fn a_repetition_hides_no_fault_that_the_machine_does_not_explain() {
+    let criterion = crate::grade::CRITERIA.iter().find(|it| it.id == "ack-prompt").unwrap();
+    let answered = |ms, waited| {
+        let mut trace = trace(vec![(0, welcome()), (ms, up(1, 1, 0))]);
+        trace.waits.note(Duration::ZERO, Duration::ZERO);
+        trace.waits.note(Duration::from_millis(ms), Duration::from_millis(waited));
+        trace
+    };
+    let [in_time, starved, late] =
+        [(20, 0), (2_000, 1_900), (2_000, 100)].map(|it| answered(it.0, it.1));
+    let judge = |traces: &[&Trace]| {
+        let traces = traces.iter().map(|it| (*it).clone()).collect();
+        let run = crate::grade::Run { case: case(), traces };
+        run.judge(criterion).1.map_err(|fault| fault.busy)
+    };
+    assert_eq!(judge(&[&starved]), Err(true));
+    assert_eq!(judge(&[&starved, &in_time]), Ok(()));
+    assert_eq!(judge(&[&starved, &late, &in_time]), Err(false));
+}
+
+/// A client that keeps its pauses, and was kept from sending in time before the second.
+#[test]
+fn joins_that_bunch_behind_a_delay_are_the_machines() {
+    let judge = |waited| {
+        let times = [0, 700, 800, 1_550, 2_300];
+        let mut trace = trace(times.iter().map(|at| (*at, join(512))).collect());
+        trace.waits.note(Duration::ZERO, Duration::ZERO);
+        trace.waits.note(Duration::from_millis(700), Duration::from_millis(waited));
+        joining::retry(&trace, &case()).unwrap_err().busy
+    };
+    assert_eq!((judge(450), judge(100)), (true, false));
+}
+
+/// The limit is 2 messages a second.
+#[test]
+fn a_delay_explains_as_many_messages_as_fit_into_it() {
+    let says = |n: u16| {
+        let say = ClientMessage::Say(Say { number: n, sent: 0, text: "hello" });
+        let payload = encode_message(&say);
+        let header =
+            Header { flags: Flags::ACK, session: SESSION, sequence: n.into(), ..Header::default() };
+        Event::Up {
+            bytes: edit::datagram(&header, &[Frame::Ordered { id: n, payload: &payload }]),
+            passed: true,
+        }
+    };
+    let judge = |waited| {
+        // A pause of 2 s, and then six at once: 3 of the bucket, 2 of tolerance, 1 too many.
+        let times = [0, 2_000, 2_001, 2_002, 2_003, 2_004, 2_005];
+        let mut trace = trace(times.iter().zip(0..).map(|(at, n)| (*at, says(n))).collect());
+        trace.waits.note(Duration::ZERO, Duration::ZERO);
+        trace.waits.note(Duration::from_millis(2_000), Duration::from_millis(waited));
+        talking::rate(&trace, &case()).unwrap_err()
+    };
+    let busy = |waited| {
+        let fault = judge(waited);
+        assert!(fault.seen.ends_with("tokens too early"), "{fault:?}");
+        fault.busy
+    };
+    assert_eq!((busy(1_990), busy(100)), (true, false));
 }

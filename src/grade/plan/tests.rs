@@ -24,7 +24,7 @@ fn errors_name_the_line_and_the_nearest_key() {
         ("[points]\nheartbeet = 2\n", "line 2", "did you mean `heartbeat`?"),
         ("[points]\nheartbeat = -2\n", "line 2", "-2 is not one of 0 to 1000"),
         ("[network]\noverttaken = 2\n", "line 2", "did you mean `overtaken`?"),
-        ("[network]\njoins = 9\n", "line 2", "9 is not one of 1 to 2"),
+        ("[network]\njoins = 9\n", "line 2", "9 is not one of 2 to 3"),
         ("names = [\"a b\", \"c\"]\n", "line 1", "the server refuses this name"),
         ("names = [\"-h\", \"c\"]\n", "line 1", "a client takes it for an option"),
         ("words = [\"\"]\n", "line 1", "a word has 4 to 10 bytes"),

@@ -33,12 +33,15 @@ pub fn render(report: &Report, format: Format, brief: bool) -> String {
     }
 }
 
+/// The reason of [`Verdict::Busy`].
+const BUSY: &str = "the machine was too busy";
+
 /// The word for a verdict.
 fn word(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Passed => "passed",
         Verdict::Failed { .. } => "failed",
-        Verdict::NotJudged { .. } => "not judged",
+        Verdict::NotJudged { .. } | Verdict::Busy => "not judged",
     }
 }
 
@@ -50,11 +53,9 @@ fn reason(verdict: &Verdict, brief: bool) -> Vec<String> {
     match verdict {
         Verdict::Passed => Vec::new(),
         Verdict::NotJudged { because } => vec![format!("because {because} did not pass")],
-        Verdict::Failed { seen, expected, evidence, repeated } => {
+        Verdict::Busy => vec![format!("{BUSY}: grade again when it has less to do")],
+        Verdict::Failed { seen, expected, evidence } => {
             let mut lines = vec![format!("seen: {seen}"), format!("expected: {expected}")];
-            if *repeated > 0 {
-                lines.push(format!("the same in {} runs", repeated + 1));
-            }
             let shown = evidence.iter().filter(|_| !brief);
             lines.extend(shown.flat_map(|text| text.lines()).map(str::to_owned));
             lines
@@ -68,7 +69,7 @@ fn text(report: &Report, brief: bool) -> String {
         let mark = match verdict {
             Verdict::Passed => "ok",
             Verdict::Failed { .. } => "FAILED",
-            Verdict::NotJudged { .. } => "-",
+            Verdict::NotJudged { .. } | Verdict::Busy => "-",
         };
         let earned = if *verdict == Verdict::Passed { criterion.points } else { 0 };
         let _ = writeln!(
@@ -113,11 +114,11 @@ fn json(report: &Report) -> String {
             match verdict {
                 Verdict::Passed => {}
                 Verdict::NotJudged { because } => row["because"] = json!(because),
-                Verdict::Failed { seen, expected, evidence, repeated } => {
+                Verdict::Busy => row["because"] = json!(BUSY),
+                Verdict::Failed { seen, expected, evidence } => {
                     row["seen"] = json!(seen);
                     row["expected"] = json!(expected);
                     row["datagrams"] = json!(evidence);
-                    row["repeated"] = json!(repeated);
                 }
             }
             row
@@ -149,7 +150,7 @@ fn gradescope(report: &Report) -> String {
                 "max_score": criterion.points,
                 "status": if passed { "passed" } else { "failed" },
                 "output": match verdict {
-                    Verdict::NotJudged { .. } => {
+                    Verdict::NotJudged { .. } | Verdict::Busy => {
                         format!("not judged, {}", reason(verdict, false).join("\n"))
                     }
                     _ => reason(verdict, false).join("\n"),
@@ -195,7 +196,7 @@ fn junit(report: &Report) -> String {
         let reason = reason(verdict, false);
         let _ = match verdict {
             Verdict::Passed => writeln!(out, "/>"),
-            Verdict::NotJudged { .. } => writeln!(
+            Verdict::NotJudged { .. } | Verdict::Busy => writeln!(
                 out,
                 ">\n      <skipped message=\"{}\"/>\n    </testcase>",
                 escape(&reason.join(" "))
@@ -220,6 +221,7 @@ fn csv(report: &Report) -> String {
         let (seen, expected) = match verdict {
             Verdict::Failed { seen, expected, .. } => (seen.as_str(), expected.as_str()),
             Verdict::NotJudged { because } => (*because, ""),
+            Verdict::Busy => (BUSY, ""),
             Verdict::Passed => ("", ""),
         };
         let earned = if *verdict == Verdict::Passed { criterion.points } else { 0 };

@@ -6,7 +6,7 @@ use crate::grade::judge::model::next_id;
 use crate::grade::referee::{Referee, Way};
 use crate::grade::trace::Trace;
 use crate::grade::{Error, edit};
-use crate::protocol::{Flags, Frame};
+use crate::protocol::{Datagram, Flags, Frame};
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -141,7 +141,11 @@ pub(super) fn lost_line(command: &[OsString], case: &Case) -> Result<Trace, Erro
     referee.type_line(&line);
     if referee.wait(|it| it.ups().any(|up| say_of(up.bytes).is_some())) {
         let session = referee.session();
-        referee.rule(open());
+        // Until the client has read `Reset`, it may send the line again.
+        referee.rule(Box::new(move |_, bytes| match Datagram::decode(&bytes) {
+            Ok(it) if it.header.session == session => Vec::new(),
+            _ => vec![bytes],
+        }));
         referee.mark("reset");
         referee.forge(edit::stateless(session, &Frame::Reset));
         referee.wait(|it| heard(it, &line) || it.end().is_some());

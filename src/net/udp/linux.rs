@@ -9,6 +9,7 @@
 //! - `SO_RCVBUFFORCE`: a receive buffer over the limit, for an administrator (socket(7)).
 //! - `IP_MTU_DISCOVER`: no datagram is fragmented.
 //! - `SO_RXQ_OVFL`: the count of datagrams dropped by a full receive buffer (socket(7)).
+//! - `SO_TIMESTAMPNS`: the time of arrival (socket(7)), on the wall clock.
 //! - `IP_PKTINFO`, `IPV6_PKTINFO`: the local address and interface of a datagram, both ways (ip(7),
 //!   RFC 3542 §6). `quinn-udp` has these too, but it reads no overflow counts, sends to one peer
 //!   per call, and cannot choose an interface.
@@ -17,6 +18,7 @@
 use super::incoming::{Message, SLOT_LEN, SLOTS};
 use super::outgoing::{Message as Outbound, SLOTS as OUTBOUND};
 use crate::path::{Local, Path};
+use crate::time::WallTime;
 use socket2::SockAddr;
 use std::array::from_fn;
 use std::io;
@@ -249,7 +251,10 @@ pub(super) fn receive(
                 FromKernel::V6(ip, interface) if ip.to_ipv4_mapped().is_none() => {
                     message.local = Local::receiving(ip.into(), interface);
                 }
-                FromKernel::V6(..) | FromKernel::Failed(_) | FromKernel::Other => {}
+                FromKernel::V6(..)
+                | FromKernel::Failed(_)
+                | FromKernel::Arrived(_)
+                | FromKernel::Other => {}
             }
         }
         messages.push(message);
@@ -263,6 +268,7 @@ pub(super) enum FromKernel {
     /// The errno of a sent datagram.
     Failed(i32),
     Overflowed(u32),
+    Arrived(WallTime),
     V4(libc::in_pktinfo),
     V6(Ipv6Addr, u32),
     Other,
@@ -285,6 +291,16 @@ pub(super) fn control_messages(header: &libc::msghdr) -> impl Iterator<Item = Fr
                 }
                 (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
                     FromKernel::Overflowed(data.cast::<u32>().read_unaligned())
+                }
+                // Where C's `timespec` is longer than the kernel's, the message is too short.
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS)
+                    if message.cmsg_len as usize
+                        >= libc::CMSG_LEN(size_of::<libc::timespec>() as libc::c_uint) as usize =>
+                {
+                    let at = data.cast::<libc::timespec>().read_unaligned();
+                    FromKernel::Arrived(WallTime(
+                        at.tv_sec as u64 * 1_000_000 + at.tv_nsec as u64 / 1_000,
+                    ))
                 }
                 (libc::SOL_IP, libc::IP_PKTINFO) => {
                     FromKernel::V4(data.cast::<libc::in_pktinfo>().read_unaligned())

@@ -305,6 +305,13 @@ MUTANTS = {
     "delay-in-us": ("ack-delay", "self.received >> 1, 0, 0", "self.received >> 1, 0, 65000"),
     "no-acks": ("ack-prompt", '- {"Padding"}:\n            self.send()',
                 '- {"Padding"}:\n            pass'),
+    "late-acks": ("ack-prompt", '- {"Padding"}:\n            self.send()',
+                  '- {"Padding"}:\n'
+                  "            self.owed = getattr(self, 'owed', 0) or time.monotonic() + 2",
+                  "        now = time.monotonic()\n",
+                  "        now = time.monotonic()\n"
+                  "        if self.session and 0 < getattr(self, 'owed', 0) < now:\n"
+                  "            self.owed = 0\n            self.send()\n"),
     "acks-acks": ("ack-only", '- {"Padding"}:', '- {"Padding"} or not frames:'),
     "acks-once": ("ack-duplicate", '- {"Padding"}:', '- {"Padding"} and new:',
                   "        if age <= 64 and not", "        new = not self.received >> age & 1\n"
@@ -376,6 +383,8 @@ MUTANTS = {
                       "self.heartbeat, self.silent = 2,"),
     "restless": ("heartbeat", "self.heartbeat, self.silent = heartbeat / 1e3,",
                  "self.heartbeat, self.silent = heartbeat / 5e3,"),
+    "naps": ("heartbeat", "self.send(codec.HEARTBEAT)",
+             "time.sleep(2)\n            self.send(codec.HEARTBEAT)"),
     "wrong-next": ("leave", "codec.LEAVE + codec.integer(self.number)", "codec.LEAVE + b'\\0'"),
     "just-ends": ("leave", "self.outbox.append(codec.LEAVE + codec.integer(self.number))",
                   "show('* left', 0)"),
