@@ -150,8 +150,8 @@ pub(in crate::grade) fn cookie(trace: &Trace, _: &Case) -> Finding {
         let seen = format!("the cookie {} after Challenge", ms(*first - at));
         return Err(Fault::new(seen, expected).at(*index).late(trace, at, *first));
     }
-    // A client that sends Joins too often fails join-retry, not this. Two `Join`s or more were lost,
-    // so that a pause after the first one is among these.
+    // A client that sends Joins too often fails join-retry, not this. At least two `Join`s were
+    // lost, so one of its pauses after the first is among these.
     let earlier: Vec<_> = trace.joins().take_while(|it| it.0 < place).map(|it| it.1).collect();
     let pause = earlier.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap_or(AT_ONCE);
     let at_once = if pause < AT_ONCE { pause * 3 / 5 } else { AT_ONCE };
@@ -160,8 +160,9 @@ pub(in crate::grade) fn cookie(trace: &Trace, _: &Case) -> Finding {
     {
         let seen = format!("two Joins within {} for one Challenge", ms(*second - *first));
         let fault = Fault::new(seen, expected).at(*index);
-        // It may have been the first of the two that was late.
-        return Err(fault.delayed(trace, at, *first, at_once - (*second - *first)));
+        // It may have been the first of the two that was late, or an earlier pause that was long.
+        let begin = trace.joins().next().map_or(at, |it| it.1);
+        return Err(fault.delayed(trace, begin, *first, at_once - (*second - *first)));
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::grade::{Error, edit};
 use crate::hub::Limit;
 use crate::protocol::{LiveLine, ServerMessage, Welcome, encode_message};
 use std::ffi::OsString;
+use std::time::Duration;
 
 /// A line that a client cleans before it says it.
 pub(in crate::grade) fn unclean(case: &Case) -> String {
@@ -63,6 +64,8 @@ pub(super) fn text(command: &[OsString], case: &Case) -> Result<Trace, Error> {
 pub(in crate::grade) const LIMIT: (u16, u16) = (3, 2);
 /// Lines of scenario `rate`.
 pub(in crate::grade) const LINES: usize = 14;
+/// Time for these lines: three times what the limit takes.
+const MOST: Duration = Duration::from_secs(18);
 
 /// More lines at once than the limit allows.
 pub(super) fn rate(command: &[OsString], case: &Case) -> Result<Trace, Error> {
@@ -72,7 +75,7 @@ pub(super) fn rate(command: &[OsString], case: &Case) -> Result<Trace, Error> {
         for n in 0..LINES {
             referee.type_line(&case.text("rate", n));
         }
-        referee.wait(|it| heard(it, &case.text("rate", LINES - 1)));
+        referee.wait_for(MOST, |it| heard(it, &case.text("rate", LINES - 1)));
     }
     Ok(referee.finish())
 }
