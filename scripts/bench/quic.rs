@@ -27,6 +27,7 @@ pub(crate) struct QuicPeer {
     pub(crate) socket: Socket,
     quic: Quic,
     nickname: String,
+    nonce: u64,
     delivery: Delivery,
     /// The connection, once it is open.
     open: Option<u64>,
@@ -59,6 +60,7 @@ impl QuicPeer {
             socket,
             quic,
             nickname: format!("u{index}"),
+            nonce: index as u64 + 1,
             delivery,
             open: None,
             readable: false,
@@ -164,7 +166,7 @@ impl QuicPeer {
         self.open = Some(id);
         self.out.extend(Preface { flags: Flags::default(), session: 0 }.encode());
         let join = Frame::Join(Join {
-            nonce: 1,
+            nonce: self.nonce,
             nickname: &self.nickname,
             delivery: self.delivery,
             ..Join::default()
