@@ -168,7 +168,7 @@ pub enum Event {
     },
     /// The moderator gave an order, and it was carried out.
     Moderated {
-        /// What was done.
+        /// The answer to the moderator.
         done: Answer,
     },
     /// A join was refused. There are at most ten of these events in a second, so that strangers

@@ -6,13 +6,13 @@
 //!
 //! | file | texts |
 //! |---|---|
-//! | `session` | what a session tells: the server is lost, a line did not arrive |
+//! | `session` | notices of a session: the server is lost, a line did not arrive |
 //! | `refusal` | why a server does not let a client in, and rules for names |
 //! | `room` | lines and notices of the room, `/who`, the end |
-//! | `commands` | `/help`, and what is wrong with a command |
+//! | `commands` | `/help`, and mistakes in commands |
 //! | `figures` | `/stats`, the status line, `watch` |
 //! | `client` | the program around a session |
-//! | `server` | what a host and the terminal of a server read |
+//! | `server` | a host, and the terminal of a server |
 //! | `options`, `start`, `engine` | why a command does not start |
 //! | `moderator` | answers to the orders of a moderator |
 //!

@@ -15,7 +15,7 @@ use std::thread;
 #[cfg(target_os = "linux")]
 use std::time::Duration;
 
-/// What the threads that read the process and the sockets report.
+/// A report of the threads that read the process and the sockets.
 pub(super) enum Input {
     /// A datagram arrived at the referee's socket, at this time.
     Datagram(Vec<u8>, SocketAddr, Timestamp),

@@ -44,7 +44,7 @@ impl Waits {
 pub(super) struct Gauge {
     #[cfg(target_os = "linux")]
     queue: Option<linux::RunQueue>,
-    /// What the client waited up to the last sample.
+    /// The time that the client had waited at the last sample.
     client: Duration,
     /// How late the referee was since the last sample.
     late: Duration,
@@ -91,18 +91,19 @@ mod linux {
     /// The threads of a client and of its descendants, and how long each waited in a run queue.
     pub(super) struct RunQueue {
         client: u32,
-        /// Those that have ended keep their times.
-        threads: BTreeMap<String, Duration>,
+        running: BTreeMap<String, Duration>,
+        /// The times of those that have ended.
+        ended: Duration,
     }
 
     impl RunQueue {
         pub(super) fn of(client: u32) -> Self {
-            Self { client, threads: BTreeMap::new() }
+            Self { client, running: BTreeMap::new(), ended: Duration::ZERO }
         }
 
         /// The time that all of them waited so far.
         pub(super) fn waited(&mut self) -> Duration {
-            let mut processes = vec![self.client.to_string()];
+            let (mut processes, mut running) = (vec![self.client.to_string()], BTreeMap::new());
             while let Some(process) = processes.pop() {
                 let tasks = fs::read_dir(format!("/proc/{process}/task"));
                 for task in tasks.into_iter().flatten().flatten() {
@@ -113,11 +114,16 @@ mod linux {
                     // Nanoseconds run, nanoseconds waited, time slices.
                     let waited = read("schedstat").split(' ').nth(1).and_then(|it| it.parse().ok());
                     if let (Some(waited), Ok(thread)) = (waited, task.file_name().into_string()) {
-                        self.threads.insert(thread, Duration::from_nanos(waited));
+                        running.insert(thread, Duration::from_nanos(waited));
                     }
                 }
             }
-            self.threads.values().sum()
+            for (thread, waited) in std::mem::replace(&mut self.running, running) {
+                if !self.running.contains_key(&thread) {
+                    self.ended += waited;
+                }
+            }
+            self.ended + self.running.values().sum::<Duration>()
         }
     }
 }

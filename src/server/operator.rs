@@ -12,7 +12,7 @@ const QUEUE: usize = 16;
 /// Longest wait for the answer. A server that is this busy carries the order out later.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What was done, or why not.
+/// The answer to an order that was carried out, or the reason against it.
 type Outcome = Result<Answer, Answer>;
 
 #[derive(Debug)]

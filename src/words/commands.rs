@@ -1,10 +1,10 @@
-//! `/help`, and what is wrong with a command.
+//! `/help`, and mistakes in commands.
 
 use super::{Language, count, say};
 use crate::protocol::NameError;
 use crate::protocol::limits::MAX_NAME_CHARS;
 
-/// What is wrong with a line of input, which is not sent.
+/// A mistake in a line of input, which is not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mistake {
     /// `@` without a name or a text.

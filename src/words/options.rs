@@ -1,4 +1,4 @@
-//! What is wrong with the options of a command, and with a ticket.
+//! Mistakes in the options of a command, and in a ticket.
 //!
 //! The parser of the command line has texts of its own, in English.
 

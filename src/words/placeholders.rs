@@ -10,7 +10,7 @@ pub(super) const fn assert_same(texts: &[&str; 3]) {
     }
 }
 
-/// Whether each placeholder of `one` is in `other`.
+/// True if each placeholder of `one` is in `other`.
 const fn has_all(one: &[u8], other: &[u8]) -> bool {
     let mut at = 0;
     while at < one.len() {
@@ -22,7 +22,7 @@ const fn has_all(one: &[u8], other: &[u8]) -> bool {
     true
 }
 
-/// Whether the placeholder at this place of `one` is in `other`.
+/// True if the placeholder at this place of `one` is in `other`.
 const fn has(other: &[u8], one: &[u8], place: usize) -> bool {
     let mut start = 0;
     while start < other.len() {

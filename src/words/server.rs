@@ -1,4 +1,4 @@
-//! What a host, and the person at the terminal of a server, read.
+//! The texts of a host, and of a server's terminal.
 
 use super::{Language, say};
 use std::fmt::Display;

@@ -1,4 +1,4 @@
-//! What a session tells its user.
+//! The notices of a session.
 
 use super::{Language, count, say};
 use crate::client::session::{Notice, Obstacle, ObstacleKind, Transport, Undelivered};

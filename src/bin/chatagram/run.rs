@@ -351,7 +351,7 @@ fn fail(code: u8, error: impl Display) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Says what is wrong with the options, and which environment variables it is about.
+/// Reports an error in the options, with the environment variables in question.
 fn misuse(error: impl Display, say: Language) -> ExitCode {
     let error = error.to_string();
     crate::logging::complain(format!("{error}\n{}", origins(&error, say)).trim_end());

@@ -25,7 +25,7 @@ pub(super) struct Entry {
     /// Name, without slash.
     pub(super) name: &'static str,
     pub(super) arguments: Arguments,
-    /// What it does.
+    /// Its text in `/help`.
     pub(super) help: fn(Language) -> String,
 }
 

@@ -1,5 +1,5 @@
-//! What a session tells its user besides lines and names: typed, without a language. `words` has
-//! the texts. Names and texts in it are clean.
+//! The notices of a session to its user: typed, without a language. `words` has their texts. Names
+//! and texts in them are clean.
 
 use super::{Event, Obstacle, Session, Transport};
 use crate::protocol::{LeaveReason, NameError, Refusal};
@@ -40,7 +40,7 @@ pub enum Notice {
     NoAnswer {
         /// The address that was tried last.
         server: SocketAddr,
-        /// What a firewall has to let in.
+        /// The transport that a firewall has to let in.
         transport: Transport,
     },
     /// There is no address to join.
@@ -103,7 +103,7 @@ pub enum Notice {
         to: Option<String>,
         /// Its text.
         text: String,
-        /// What became of it.
+        /// Its outcome.
         fate: Undelivered,
     },
     /// The server did not pass on a line that the client does not remember.
@@ -202,7 +202,7 @@ pub struct Denied {
     pub nickname: String,
 }
 
-/// What became of a line that is not confirmed.
+/// The outcome of a line that is not confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undelivered {
     /// It was lost.

@@ -1,10 +1,10 @@
-//! What becomes of a moderator's order, and what the moderator's peers are told: typed, without a
+//! The answers to a moderator's orders, and the notices of them to peers: typed, without a
 //! language. `words` has the texts; a server has its own.
 
 use crate::protocol::NameError;
 use crate::quantity;
 
-/// What the moderator did, why not, or what a peer is told of it. Texts in it are clean.
+/// An answer to the moderator, or a notice to a peer. Texts in it are clean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Answer {

@@ -23,7 +23,7 @@ impl Order {
     /// Parses a line, with or without a slash before it.
     ///
     /// # Errors
-    /// What is wrong.
+    /// The mistake.
     pub(super) fn parse(line: &str) -> Result<Self, Answer> {
         let line = clean(line);
         let line = line.trim();

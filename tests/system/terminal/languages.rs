@@ -7,7 +7,7 @@ use std::io::Write;
 use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 
-/// What a host reads, in the order of the conversation.
+/// The texts on a host's screen, in the order of the conversation.
 struct Words {
     language: &'static str,
     welcome: &'static str,
@@ -123,7 +123,7 @@ pub(super) fn a_conversation_reads_in_each_language() {
     });
 }
 
-/// What needs no server, so that nothing in it depends on the time.
+/// Input that needs no server, so that no answer depends on the time.
 const LINES: &str =
     "/hwo\n@bob\n/me\n/nick\n/ignore a b\n/ignore bob\n/help\n/mode\n/topic\n/clear\n";
 

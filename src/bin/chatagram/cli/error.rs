@@ -70,7 +70,7 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// The text in this language. What the parser of the command line prints is English.
+    /// The text in this language. That of the option parser is English.
     pub(crate) fn text(&self, say: Language) -> String {
         match self {
             Self::ExpiryTooShort { expiry, heartbeat } => {

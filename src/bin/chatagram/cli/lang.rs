@@ -23,7 +23,7 @@ pub(crate) struct LangArgs {
 }
 
 impl LangArgs {
-    /// The language of a server. What is no terminal may be read by a program: it gets English
+    /// The language of a server. A program may read output that is no terminal: it is English
     /// unless the option says otherwise.
     pub(crate) fn language_of_server(self) -> Language {
         let format = if io::stdout().is_terminal() { Format::Text } else { Format::Json };
