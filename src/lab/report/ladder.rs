@@ -268,3 +268,46 @@ fn worst_window(flows: &[Flow], length: u64) -> (u64, u64) {
     let start = best.unwrap_or(0);
     (start, start.saturating_add(length))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::record::Mode;
+    use crate::lab::variant::Control;
+    use crate::link::Copies;
+
+    #[test]
+    fn the_caption_counts_the_messages_that_waited() {
+        let message = |id: u64, latency: Option<u64>, waited| Message {
+            intended: id * 10_000,
+            delivered: latency.map(|it| id * 10_000 + it),
+            id,
+            packets: Packets { waited, ..Packets::default() },
+        };
+        let neither = [false; 2];
+        let sentence = |late: [(u64, [bool; 2]); 3]| {
+            let mut messages: Vec<_> = (0..5).map(|id| message(id, Some(9_000), neither)).collect();
+            messages.extend((5..).zip(late).map(|(id, (at, it))| message(id, Some(at), it)));
+            messages.push(message(8, None, neither));
+            let variant = Variant::new(Mode::Tcp, Copies::Auto, Control::Auto);
+            Flow { variant, messages, median_us: 9_000, capture: None }.sentence((0, 90_000))
+        };
+        let late = "TCP lost 1 of 9 and delivered 3 late, the slowest after 60 ms";
+        assert_eq!(
+            sentence([(60_000, neither), (50_000, [false, true]), (40_000, [true, true])]),
+            format!(
+                "{late}; 2 of them waited for an earlier one (head-of-line blocking), \
+                 1 at the server and 2 at the reader."
+            )
+        );
+        // All three are delivered at the same moment.
+        assert_eq!(
+            sentence([(60_000, neither), (50_000, neither), (40_000, neither)]),
+            format!("{late}; 3 of them arrived together.")
+        );
+        assert_eq!(
+            sentence([(60_000, neither), (30_000, neither), (25_000, neither)]),
+            format!("{late}.")
+        );
+    }
+}
