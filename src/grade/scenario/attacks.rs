@@ -3,7 +3,7 @@
 use super::{Room, STRANGER, heard, joined, open, say_of, shows};
 use crate::grade::case::Case;
 use crate::grade::judge::model::next_id;
-use crate::grade::referee::{Referee, Way};
+use crate::grade::referee::{Referee, Rule, Way};
 use crate::grade::trace::Trace;
 use crate::grade::{Error, edit};
 use crate::protocol::{Datagram, Flags, Frame};
@@ -130,6 +130,15 @@ pub(super) fn version(command: &[OsString], case: &Case) -> Result<Trace, Error>
     Ok(referee.finish())
 }
 
+/// The rule of a server that has forgotten a session: the hub, which has not, sends nothing in it
+/// and hears nothing of it.
+fn forgotten(session: u64) -> Rule {
+    Box::new(move |_, bytes| match Datagram::decode(&bytes) {
+        Ok(it) if it.header.session == session => Vec::new(),
+        _ => vec![bytes],
+    })
+}
+
 /// The server forgets the session, and the client's last line has not arrived.
 pub(super) fn lost_line(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     let (mut referee, is_in) = joined(command, case, &Room::default(), open())?;
@@ -141,11 +150,7 @@ pub(super) fn lost_line(command: &[OsString], case: &Case) -> Result<Trace, Erro
     referee.type_line(&line);
     if referee.wait(|it| it.ups().any(|up| say_of(up.bytes).is_some())) {
         let session = referee.session();
-        // Until the client has read `Reset`, it may send the line again.
-        referee.rule(Box::new(move |_, bytes| match Datagram::decode(&bytes) {
-            Ok(it) if it.header.session == session => Vec::new(),
-            _ => vec![bytes],
-        }));
+        referee.rule(forgotten(session));
         referee.mark("reset");
         referee.forge(edit::stateless(session, &Frame::Reset));
         referee.wait(|it| heard(it, &line) || it.end().is_some());
@@ -173,7 +178,7 @@ pub(super) fn rejoin(command: &[OsString], case: &Case) -> Result<Trace, Error> 
     referee.rule(Box::new(|_, _| Vec::new()));
     referee.teach(&case.text("missed", 0));
     let session = referee.session();
-    referee.rule(open());
+    referee.rule(forgotten(session));
     referee.mark("reset");
     referee.forge(edit::stateless(session, &Frame::Reset));
     let is_back = |it: &Trace| {

@@ -287,7 +287,7 @@ MUTANTS = {
                   'name == "Challenge"'),
     "early-session": ("welcome", "            self.join(session, sequence, name, fields)\n",
                       "            self.join(session, sequence, name, fields)\n"
-                      "            if session and self.cookie and name == 'Ordered':\n"
+                      "            if session and name == 'Ordered':\n"
                       "                self.session = session if fields[0] else self.session\n"),
     "silent-refusal": ("refused", 'show(f"* refused: {fields[2]}", 4)', 'show("* no", 4)'),
     "one-number": ("sequence", "(self.sequence + 1) % 2**32",
