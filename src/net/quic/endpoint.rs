@@ -313,7 +313,7 @@ impl Quic {
     /// A client begins a handshake.
     fn meet(&mut self, incoming: Incoming, path: Path, now: Timestamp) {
         let barred = |guard: &Guard| !guard.admits(path.remote.ip(), now);
-        if !self.gate.admits(now) || self.guard.as_ref().is_some_and(barred) {
+        if self.guard.as_ref().is_some_and(barred) {
             return self.endpoint.ignore(incoming);
         }
         let mut answer = Vec::new();
@@ -323,6 +323,10 @@ impl Quic {
                 Err(error) => self.endpoint.ignore(error.into_incoming()),
             }
             return;
+        }
+        // Not before: an address that proves nothing must not use up what others need.
+        if !self.gate.admits(now) {
+            return self.endpoint.ignore(incoming);
         }
         let at = self.clock.instant(now);
         if self.handshakes.len() >= MAX_UNJOINED

@@ -312,6 +312,19 @@ fn a_flood_of_handshakes_is_bounded_and_a_client_proves_its_address_to_join() {
     assert_eq!(pair.server.pending(), 0, "handshakes that are never finished are kept");
 }
 
+#[test]
+fn a_lasting_flood_from_forged_addresses_keeps_nobody_out() {
+    let mut pair = Pair::new(|_| true);
+    let flood = initials(2 * QUIC_HANDSHAKES as u16, pair.now);
+    for _ in 0..30 {
+        for (from, bytes) in &flood {
+            pair.server.handle_datagram((*from).into(), bytes, pair.now);
+        }
+        pair.run_for(Duration::from_millis(100));
+    }
+    assert!(pair.at_server.id.is_some() && pair.at_client.id.is_some());
+}
+
 proptest! {
     #[test]
     fn no_datagram_makes_an_endpoint_fail(
