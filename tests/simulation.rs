@@ -84,8 +84,8 @@ fn for_every_fifth_seed(name: &str, scenario: impl Fn(u64, bool) -> u64 + Sync) 
 
 /// Over QUIC, whose cryptography is slow.
 #[cfg(feature = "quic")]
-fn for_every_tenth_seed(name: &str, scenario: impl Fn(u64, bool) -> u64 + Sync) {
-    for_seeds(10, name, scenario);
+fn for_every_third_seed(name: &str, scenario: impl Fn(u64, bool) -> u64 + Sync) {
+    for_seeds(3, name, scenario);
 }
 
 /// The seeds of a scenario run on all processors; its traces are folded in the order of the seeds.
@@ -165,14 +165,14 @@ fn a_chat_over_both_transports_survives_random_events() {
 #[test]
 fn unreliable_lines_over_quic_arrive_once_or_are_counted_missing() {
     let name = "unreliable_lines_over_quic_arrive_once_or_are_counted_missing";
-    for_every_tenth_seed(name, |seed, verbose| quic::delivery(Delivery::Unreliable, seed, verbose));
+    for_every_third_seed(name, |seed, verbose| quic::delivery(Delivery::Unreliable, seed, verbose));
 }
 
 #[cfg(feature = "quic")]
 #[test]
 fn reliable_unordered_lines_over_quic_arrive_exactly_once() {
     let name = "reliable_unordered_lines_over_quic_arrive_exactly_once";
-    for_every_tenth_seed(name, |seed, verbose| {
+    for_every_third_seed(name, |seed, verbose| {
         quic::delivery(Delivery::ReliableUnordered, seed, verbose)
     });
 }
@@ -181,7 +181,7 @@ fn reliable_unordered_lines_over_quic_arrive_exactly_once() {
 #[test]
 fn reliable_ordered_lines_over_quic_arrive_exactly_once_and_in_order() {
     let name = "reliable_ordered_lines_over_quic_arrive_exactly_once_and_in_order";
-    for_every_tenth_seed(name, |seed, verbose| {
+    for_every_third_seed(name, |seed, verbose| {
         quic::delivery(Delivery::ReliableOrdered, seed, verbose)
     });
 }
@@ -189,7 +189,7 @@ fn reliable_ordered_lines_over_quic_arrive_exactly_once_and_in_order() {
 #[cfg(feature = "quic")]
 #[test]
 fn a_room_of_three_transports_loses_no_line() {
-    for_every_tenth_seed("a_room_of_three_transports_loses_no_line", quic::mixed);
+    for_every_third_seed("a_room_of_three_transports_loses_no_line", quic::mixed);
 }
 
 #[test]

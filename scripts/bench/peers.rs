@@ -284,7 +284,7 @@ impl Peer {
                 write_record(&Frame::Heartbeat, out);
             }
             // Without a datagram, the next one reports what a timeout has changed.
-            Wire::ChatagramQuic(peer) => peer.handle_timeout(now),
+            Wire::ChatagramQuic(peer) => self.broken |= peer.handle_timeout(now).is_err(),
             Wire::Plain { .. } | Wire::Text { .. } => {}
         }
         self.flush(now);

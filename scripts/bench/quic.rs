@@ -26,6 +26,7 @@ const ONCE_HEAD: usize = 2;
 pub(crate) struct QuicPeer {
     pub(crate) socket: Socket,
     quic: Quic,
+    server: SocketAddr,
     nickname: String,
     nonce: u64,
     delivery: Delivery,
@@ -59,6 +60,7 @@ impl QuicPeer {
         Ok(Self {
             socket,
             quic,
+            server,
             nickname: format!("u{index}"),
             nonce: index as u64 + 1,
             delivery,
@@ -145,6 +147,8 @@ impl QuicPeer {
                 Some(Event::Readable(_)) => self.readable = true,
                 Some(Event::Written(_)) => self.stream_taken = true,
                 Some(Event::MessageTaken(_)) => self.line_taken = true,
+                // A crowd exceeds what the server keeps of clients not yet in (`MAX_UNJOINED`).
+                Some(Event::Failed(..)) if !self.has_joined() => self.connect(now)?,
                 Some(Event::Failed(_, why)) => return Err(io::Error::other(why.to_string())),
                 Some(_) => {}
                 None => {
@@ -155,11 +159,21 @@ impl QuicPeer {
                             count(self.bytes.get(ONCE_HEAD..).unwrap_or_default(), counter);
                         }
                         Input::Nothing => self.readable = false,
+                        Input::End if !self.has_joined() => self.connect(now)?,
                         Input::End => return Ok(false),
                     }
                 }
             }
         }
+    }
+
+    /// Begins another handshake.
+    fn connect(&mut self, now: Timestamp) -> io::Result<()> {
+        (self.open, self.readable, self.stream_taken) = (None, false, true);
+        self.reader = StreamReader::default();
+        self.out.clear();
+        self.quic.connect(self.server, now).map_err(io::Error::other)?;
+        Ok(())
     }
 
     fn join(&mut self, id: u64) {
@@ -192,11 +206,16 @@ impl QuicPeer {
         Ok(())
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Timestamp) {
+    pub(crate) fn handle_timeout(&mut self, now: Timestamp) -> io::Result<()> {
         self.quic.handle_timeout(now);
+        // All other events of a handshake need a datagram.
+        if self.open.is_none() && matches!(self.quic.poll_event(), Some(Event::Failed(..))) {
+            self.connect(now)?;
+        }
         if self.heartbeat.is_some_and(|it| self.sent + it <= now) {
             write_record(&Frame::Heartbeat, &mut self.out);
         }
+        Ok(())
     }
 
     pub(crate) fn due(&self) -> Option<Timestamp> {
