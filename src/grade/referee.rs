@@ -77,6 +77,8 @@ pub(super) struct Referee<'c> {
     streams: Streams,
     stop: Stop,
     gauge: Gauge,
+    /// The end of its last wait.
+    awake: Timestamp,
     ups: usize,
     ended: Option<Timestamp>,
     /// Sources of an ended client that may still deliver: two outputs, and its datagrams.
@@ -132,6 +134,7 @@ impl<'c> Referee<'c> {
             streams: Streams::default(),
             stop: Stop(stop),
             gauge: Gauge::default(),
+            awake: now.mono,
             ups: 0,
             ended: None,
             open: 3,
@@ -322,12 +325,18 @@ impl<'c> Referee<'c> {
         self.teacher.handle_timeout(now);
         // Each answers the other; in memory that ends at once.
         while self.carry(now) {}
+        let looked = self.clock.now().mono;
         if self.ended.is_none()
             && let Some(status) = self.process.as_mut().and_then(Process::ended)
         {
-            self.ended = Some(now.mono);
+            self.ended = Some(looked);
             self.drain(self.clock.now().mono + REST);
-            self.note(Event::Ended { code: status.code(), how: describe(status) });
+            // It takes long to hear its last words where the threads that read them wait.
+            let at = looked.since(Timestamp::ZERO);
+            for entry in self.trace.entries.iter_mut().rev().take_while(|it| it.at > at) {
+                entry.at = at;
+            }
+            self.note_at(looked, Event::Ended { code: status.code(), how: describe(status) });
         }
     }
 
@@ -380,20 +389,20 @@ impl<'c> Referee<'c> {
             // Loopback drops what does not fit into the client's buffer, like any network.
             // Noted first: no answer is earlier than what it answers.
             self.note(Event::Down { bytes: bytes.clone() });
-            let noted = self.clock.now().mono;
             let _ = self.socket.send_to(&bytes, to);
-            self.gauge.late(self.clock.now().mono.since(noted));
         }
     }
 
     fn sleep(&mut self, deadline: Timestamp) {
         let now = self.clock.now().mono;
+        // What it does between two waits takes long only where it waits for a processor.
+        self.gauge.late(now.since(self.awake));
         let due = [Some(deadline), self.hub.poll_timeout(), self.teacher.poll_timeout()];
         let due = due.into_iter().flatten().min().unwrap_or(deadline);
         let most = due.since(now).min(LOOK);
         let input = self.inputs.recv_timeout(most);
-        let slept = self.clock.now().mono.since(now);
-        self.gauge.late(slept.saturating_sub(most));
+        self.awake = self.clock.now().mono;
+        self.gauge.late(self.awake.since(now).saturating_sub(most));
         if let Ok(input) = input {
             self.take(input);
         }

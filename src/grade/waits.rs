@@ -2,7 +2,7 @@
 //!
 //! On Linux the kernel counts the time that each thread waited in a run queue. Where it does not
 //! say so, and where it was itself not running (a paused virtual machine), the lateness of the
-//! referee's own timers takes its place.
+//! referee takes its place: how late its timers were, and how long its own work took.
 
 use crate::time::Timestamp;
 use std::time::Duration;
