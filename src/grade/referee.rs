@@ -77,7 +77,7 @@ pub(super) struct Referee<'c> {
     streams: Streams,
     stop: Stop,
     gauge: Gauge,
-    /// The end of its last wait.
+    /// When the last wait for an input ended.
     awake: Timestamp,
     ups: usize,
     ended: Option<Timestamp>,
@@ -331,7 +331,7 @@ impl<'c> Referee<'c> {
         {
             self.ended = Some(looked);
             self.drain(self.clock.now().mono + REST);
-            // It takes long to hear its last words where the threads that read them wait.
+            // The threads that read what it printed may have waited for a processor since.
             let at = looked.since(Timestamp::ZERO);
             for entry in self.trace.entries.iter_mut().rev().take_while(|it| it.at > at) {
                 entry.at = at;
@@ -395,7 +395,7 @@ impl<'c> Referee<'c> {
 
     fn sleep(&mut self, deadline: Timestamp) {
         let now = self.clock.now().mono;
-        // What it does between two waits takes long only where it waits for a processor.
+        // Its own work is short. Work that took long waited for a processor.
         self.gauge.late(now.since(self.awake));
         let due = [Some(deadline), self.hub.poll_timeout(), self.teacher.poll_timeout()];
         let due = due.into_iter().flatten().min().unwrap_or(deadline);

@@ -30,8 +30,8 @@
 //! # Bounds
 //!
 //! - `MAX_UNJOINED` handshakes; one more ends the oldest. Above `QUIC_RETRY_ABOVE`, a client proves
-//!   its address with a Retry (RFC 9000 §8.1.2). `QUIC_HANDSHAKES` begin in a second; Retries do
-//!   not count.
+//!   its address with a Retry (RFC 9000 §8.1.2). At most `QUIC_HANDSHAKES` begin in a second; a
+//!   Retry begins none.
 //! - Of a connection: one stream of the client, `MESSAGE_WINDOW` streams with messages, each of at
 //!   most `MAX_RECORD` bytes, and fixed windows for what is unread and unacknowledged.
 //! - 0-RTT is off: it can be replayed (RFC 8446 §8). Resumption is off with it.

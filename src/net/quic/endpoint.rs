@@ -324,7 +324,7 @@ impl Quic {
             }
             return;
         }
-        // Not before: an address that proves nothing must not use up what others need.
+        // After the Retry: forged addresses must not use up the handshakes of a second.
         if !self.gate.admits(now) {
             return self.endpoint.ignore(incoming);
         }
