@@ -143,28 +143,44 @@ pub(in crate::grade) fn cookie(trace: &Trace, _: &Case) -> Finding {
         let is_empty = join.cookie.is_empty();
         let seen = if is_empty { "a Join without" } else { "another" };
         let fault = Fault::new(format!("{seen} cookie after Challenge"), expected).at(*index);
-        // A client that was not woken had not read the Challenge yet.
-        return Err(if is_empty { fault.late(trace, at, *first) } else { fault });
+        let without: Vec<_> = trace
+            .joins()
+            .filter(|it| it.0 > place)
+            .take_while(|it| it.2.cookie.is_empty())
+            .map(|it| (it.0, it.1))
+            .collect();
+        // A client that was not woken had not read the Challenge yet, and sends few Joins.
+        let may_sleep = is_empty && crowd(trace, place, &without).is_none_or(|it| it.busy);
+        return Err(if may_sleep { fault.late(trace, at, *first) } else { fault });
     }
     if *first - at > AT_ONCE {
         let seen = format!("the cookie {} after Challenge", ms(*first - at));
         return Err(Fault::new(seen, expected).at(*index).late(trace, at, *first));
     }
+    let answers: Vec<_> = answers.iter().map(|it| (it.0, it.1)).collect();
+    crowd(trace, place, &answers).map_or(Ok(()), Err)
+}
+
+/// The fault of `Join`s after the Challenge at this place that come before they are due, with
+/// their places and times: any number of them, since a delay explains only few.
+fn crowd(trace: &Trace, place: usize, joins: &[(usize, Duration)]) -> Option<Fault> {
+    let before: Vec<_> = trace.joins().take_while(|it| it.0 < place).map(|it| it.1).collect();
+    let begin = *before.first()?;
+    let &(_, first) = joins.first()?;
     // A client that sends Joins too often fails join-retry, not this. At least two `Join`s were
     // lost, so one of its pauses after the first is among these.
-    let earlier: Vec<_> = trace.joins().take_while(|it| it.0 < place).map(|it| it.1).collect();
-    let pause = earlier.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap_or(AT_ONCE);
-    let at_once = if pause < AT_ONCE { pause * 3 / 5 } else { AT_ONCE };
-    if let Some((index, second, _)) = answers.get(1)
-        && *second - *first < at_once
-    {
-        let seen = format!("two Joins within {} for one Challenge", ms(*second - *first));
-        let fault = Fault::new(seen, expected).at(*index);
-        // It may have been the first of the two that was late, or an earlier pause that was long.
-        let begin = trace.joins().next().map_or(at, |it| it.1);
-        return Err(fault.delayed(trace, begin, *first, at_once - (*second - *first)));
-    }
-    Ok(())
+    let pauses = before.windows(2).map(|pair| pair[1] - pair[0]);
+    let least = pauses.clone().min().unwrap_or(AT_ONCE);
+    let at_once = if least < AT_ONCE { least * 3 / 5 } else { AT_ONCE };
+    let pause = pauses.last().unwrap_or(least).min(JOIN_RETRY_MAX) * 3 / 5;
+    let faults = joins.iter().zip(0_u32..).skip(1).filter_map(|(&(index, at), n)| {
+        let (after, due) = (at - first, at_once + pause * (n - 1));
+        let seen = format!("{} Joins within {} for one Challenge", n + 1, ms(after));
+        let fault = Fault::new(seen, "one Join at once, and later ones when they are due");
+        // It may have been the first of them that was late, or an earlier pause that was long.
+        (after < due).then(|| fault.at(index).delayed(trace, begin, first, due - after))
+    });
+    worst(faults).err()
 }
 
 /// The client ignores answers with another nonce.

@@ -40,11 +40,11 @@ fn up(sequence: u32, acknowledgment: u32, ack_bitmap: u64) -> Event {
     Event::Up { bytes: edit::datagram(&header, &[]), passed: true }
 }
 
-fn join(bytes: usize) -> Event {
+fn join(bytes: usize, cookie: &[u8]) -> Event {
     let header = Header::default();
     let mut out = Vec::new();
     let mut writer = crate::protocol::DatagramWriter::new(&mut out);
-    writer.push(&Frame::Join(Join { nonce: 9, nickname: case().name, ..Join::default() }));
+    writer.push(&Frame::Join(Join { nonce: 9, nickname: case().name, cookie, ..Join::default() }));
     writer.pad_to(bytes);
     writer.finish(&header);
     Event::Up { bytes: out, passed: true }
@@ -115,13 +115,13 @@ fn a_late_acknowledgment_may_be_the_machines_fault() {
 
 #[test]
 fn joins_have_their_size_and_their_pauses() {
-    let joins = |times: &[u64]| trace(times.iter().map(|at| (*at, join(512))).collect());
+    let joins = |times: &[u64]| trace(times.iter().map(|at| (*at, join(512, &[]))).collect());
     let judge = |times: &[u64]| seen(joining::retry(&joins(times), &case()));
     assert_eq!(judge(&[0, 250, 750, 1_500, 2_250]), "passed");
     assert_eq!(judge(&[0, 250, 500, 750, 1_000]), "a pause of 250 ms between two Joins");
     assert_eq!(judge(&[0, 2_000]), "a pause of 2000 ms between two Joins");
     assert_eq!(judge(&[0]), "1 Joins");
-    let short = trace(vec![(0, join(511))]);
+    let short = trace(vec![(0, join(511, &[]))]);
     assert_eq!(seen(joining::join(&short, &case())), "a Join of 511 bytes");
 }
 
@@ -162,12 +162,42 @@ fn a_repetition_hides_no_fault_that_the_machine_does_not_explain() {
 fn joins_that_bunch_behind_a_delay_are_the_machines() {
     let judge = |waited| {
         let times = [0, 700, 800, 1_550, 2_300];
-        let mut trace = trace(times.iter().map(|at| (*at, join(512))).collect());
+        let mut trace = trace(times.iter().map(|at| (*at, join(512, &[]))).collect());
         trace.waits.note(Duration::ZERO, Duration::ZERO);
         trace.waits.note(Duration::from_millis(700), Duration::from_millis(waited));
         joining::retry(&trace, &case()).unwrap_err().busy
     };
     assert_eq!((judge(450), judge(100)), (true, false));
+}
+
+/// A delay explains one `Join` that comes too early; it would take a longer one to explain more.
+#[test]
+fn a_crowd_of_joins_for_one_challenge_is_the_clients() {
+    let cookie = [3; 20];
+    let judge = |cookie: &[u8], answers: &[u64], waited| {
+        let mut events: Vec<_> = [0, 250, 750].map(|at| (at, join(512, &[]))).into();
+        let challenge = edit::stateless(0, &Frame::Challenge { nonce: 9, cookie: [3; 20] });
+        events.push((760, Event::Down { bytes: challenge }));
+        events.extend(answers.iter().map(|at| (*at, join(512, cookie))));
+        let mut trace = trace(events);
+        trace.waits.note(Duration::ZERO, Duration::ZERO);
+        let end = *answers.last().unwrap();
+        for at in (50..=end).step_by(50) {
+            trace.waits.note(Duration::from_millis(at), Duration::from_millis(at * waited / 100));
+        }
+        joining::cookie(&trace, &case()).map_err(|fault| (fault.busy, fault.seen))
+    };
+    assert_eq!(judge(&cookie, &[790, 1_500, 2_250], 60), Ok(()));
+    let two = judge(&cookie, &[790, 795], 60).unwrap_err();
+    assert_eq!(two, (true, "2 Joins within 5 ms for one Challenge".to_owned()));
+    let three = judge(&cookie, &[790, 795, 800], 60).unwrap_err();
+    assert_eq!(three, (false, "3 Joins within 10 ms for one Challenge".to_owned()));
+
+    let without = "a Join without cookie after Challenge".to_owned();
+    let asleep = judge(&[], &[1_500, 2_250, 3_000], 95).unwrap_err();
+    assert_eq!(asleep, (true, without.clone()));
+    let each: Vec<_> = (800..2_000).step_by(120).collect();
+    assert_eq!(judge(&[], &each, 95).unwrap_err(), (false, without));
 }
 
 /// The limit is 2 messages a second.
