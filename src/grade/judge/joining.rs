@@ -169,10 +169,10 @@ fn crowd(trace: &Trace, place: usize, joins: &[(usize, Duration)]) -> Option<Fau
     let &(_, first) = joins.first()?;
     // A client that sends Joins too often fails join-retry, not this. At least two `Join`s were
     // lost, so one of its pauses after the first is among these.
-    let pauses = before.windows(2).map(|pair| pair[1] - pair[0]);
-    let least = pauses.clone().min().unwrap_or(AT_ONCE);
+    let pauses: Vec<_> = before.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let least = pauses.iter().min().copied().unwrap_or(AT_ONCE);
     let at_once = if least < AT_ONCE { least * 3 / 5 } else { AT_ONCE };
-    let pause = pauses.last().unwrap_or(least).min(JOIN_RETRY_MAX) * 3 / 5;
+    let pause = pauses.last().copied().unwrap_or(least).min(JOIN_RETRY_MAX) * 3 / 5;
     let faults = joins.iter().zip(0_u32..).skip(1).filter_map(|(&(index, at), n)| {
         let (after, due) = (at - first, at_once + pause * (n - 1));
         let seen = format!("{} Joins within {} for one Challenge", n + 1, ms(after));
