@@ -147,7 +147,6 @@ pub(in crate::grade) fn cookie(trace: &Trace, _: &Case) -> Finding {
             .joins()
             .filter(|it| it.0 > place)
             .take_while(|it| it.2.cookie.is_empty())
-            .map(|it| (it.0, it.1))
             .collect();
         // A client that was not woken had not read the Challenge yet, and sends few Joins.
         let may_sleep = is_empty && crowd(trace, place, &without).is_none_or(|it| it.busy);
@@ -157,23 +156,23 @@ pub(in crate::grade) fn cookie(trace: &Trace, _: &Case) -> Finding {
         let seen = format!("the cookie {} after Challenge", ms(*first - at));
         return Err(Fault::new(seen, expected).at(*index).late(trace, at, *first));
     }
-    let answers: Vec<_> = answers.iter().map(|it| (it.0, it.1)).collect();
     crowd(trace, place, &answers).map_or(Ok(()), Err)
 }
 
-/// The fault of `Join`s after the Challenge at this place that come before they are due, with
-/// their places and times: any number of them, since a delay explains only few.
-fn crowd(trace: &Trace, place: usize, joins: &[(usize, Duration)]) -> Option<Fault> {
+/// The fault of these `Join`s after the Challenge at `place`, if some of the first one's attempt
+/// come before they are due. The more of them come early, the longer is the delay that explains it.
+fn crowd(trace: &Trace, place: usize, joins: &[(usize, Duration, Join<'_>)]) -> Option<Fault> {
     let before: Vec<_> = trace.joins().take_while(|it| it.0 < place).map(|it| it.1).collect();
     let begin = *before.first()?;
-    let &(_, first) = joins.first()?;
+    let (first, nonce) = joins.first().map(|it| (it.1, it.2.nonce))?;
     // A client that sends Joins too often fails join-retry, not this. At least two `Join`s were
     // lost, so one of its pauses after the first is among these.
     let pauses: Vec<_> = before.windows(2).map(|pair| pair[1] - pair[0]).collect();
     let least = pauses.iter().min().copied().unwrap_or(AT_ONCE);
     let at_once = if least < AT_ONCE { least * 3 / 5 } else { AT_ONCE };
     let pause = pauses.last().copied().unwrap_or(least).min(JOIN_RETRY_MAX) * 3 / 5;
-    let faults = joins.iter().zip(0_u32..).skip(1).filter_map(|(&(index, at), n)| {
+    let attempt = joins.iter().filter(|it| it.2.nonce == nonce);
+    let faults = attempt.zip(0_u32..).skip(1).filter_map(|(&(index, at, _), n)| {
         let (after, due) = (at - first, at_once + pause * (n - 1));
         let seen = format!("{} Joins within {} for one Challenge", n + 1, ms(after));
         let fault = Fault::new(seen, "one Join at once, and later ones when they are due");
