@@ -7,6 +7,8 @@ use std::fmt::Write;
 
 /// Width of a label's characters in bold, on average.
 const CHARACTER: f64 = 8.1;
+/// Room for `100 %` beside the vertical axis, in the widest usual font at 16 pixels.
+const LEFT: f64 = 66.0;
 
 /// The right edge of a plot, which leaves space for the labels: at least for those of the modes.
 fn right(groups: &[&Group]) -> f64 {
@@ -28,7 +30,7 @@ pub(super) fn within(groups: &[&Group]) -> String {
     let bottom = floor(ceilings.fold(1.0, f64::min));
     let mut svg = Svg::new(310.0, "Share of all messages sent that were delivered within t");
     let plot = Plot {
-        left: 52.0,
+        left: LEFT,
         right: right(groups),
         top: 36.0,
         bottom: 256.0,
@@ -162,7 +164,7 @@ pub(super) fn against_loss(groups: &[&Group], measure: &Measure) -> String {
     };
     let mut svg = Svg::new(290.0, title);
     let plot =
-        Plot { left: 52.0, right: right(groups), top: 36.0, bottom: 236.0, x: (least, most), y };
+        Plot { left: LEFT, right: right(groups), top: 36.0, bottom: 236.0, x: (least, most), y };
     let tick = step(y.1 - y.0, 5.0);
     for at in 0..=((y.1 - y.0) / tick + 1e-6) as u32 {
         let at = y.0 + f64::from(at) * tick;
