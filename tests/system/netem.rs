@@ -5,10 +5,10 @@
 //! The two draw their losses independently, so each comparison allows for chance:
 //!
 //! - shares: 5 standard errors, which chance exceeds in fewer than one run in a thousand;
-//! - p50 and p99: 10 % or 3 ms. Over reliable UDP about 0.25 % of the deliveries are later than this
-//!   allows, and its case is long, so that by chance they are hardly ever 1 %. The p99 of TCP with
-//!   losses depends on the few messages lost twice and those behind them, so 5 standard errors from
-//!   [`standard_error_of_p99`] are added;
+//! - p50 and p99: 10 % or 3 ms. Over reliable UDP about 0.25 % of the deliveries are later than
+//!   this allows, and its case is long, so that by chance they are hardly ever 1 %. The p99 of TCP
+//!   with losses depends on the few messages lost twice and those behind them, so 5 standard errors
+//!   from [`standard_error_of_p99`] are added;
 //! - counters: exact, except for datagrams outside the sequence numbers.
 
 #[cfg(feature = "quic")]
