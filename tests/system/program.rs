@@ -3,8 +3,8 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -256,14 +256,25 @@ pub(crate) fn history_texts(file: &Path) -> Vec<String> {
 }
 
 /// A free port outside the ephemeral range, so that it stays free for a server that the test
-/// restarts.
+/// restarts. It is looked for from other ports: a socket bound to it would live on in a child
+/// that another test starts meanwhile, until that child's `exec`.
 pub(crate) fn free_port() -> u16 {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let first = std::process::id().wrapping_mul(7_919);
-    let is_free = |port: &u16| {
-        let address = (Ipv4Addr::LOCALHOST, *port);
-        UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok()
-    };
+    let is_free = |port: &u16| refuses_datagrams(*port) && refuses_connections(*port);
     let next = || 10_000 + (first.wrapping_add(COUNT.fetch_add(1, Relaxed)) % 20_000) as u16;
     std::iter::repeat_with(next).take(20_000).find(is_free).unwrap()
+}
+
+fn refuses_datagrams(port: u16) -> bool {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket.connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let answer = socket.send(&[]).and_then(|_| socket.recv(&mut [0]));
+    answer.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+}
+
+fn refuses_connections(port: u16) -> bool {
+    let connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+    connection.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
