@@ -197,6 +197,12 @@ fn first_joins_succeed_at_30_percent_loss() {
     joining::hardly_any_fails();
 }
 
+#[cfg(feature = "quic")]
+#[test]
+fn first_joins_over_quic_succeed_at_20_percent_loss() {
+    joining::hardly_any_fails_over_quic();
+}
+
 #[test]
 fn a_path_of_a_minute_carries_every_line() {
     for_seeds(50, "a_path_of_a_minute_carries_every_line", distant::minute);

@@ -182,7 +182,8 @@ pub const LASTING: Duration = Duration::from_secs(5);
 pub const REJOIN_PAUSE_MAX: Duration = Duration::from_secs(8);
 /// A connection that has not joined after this time is closed.
 pub const STREAM_JOIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// TCP connections that are not established this long after the last attempt began are begun anew.
+/// Connections that are not established this long after the last attempt began are begun anew; over
+/// QUIC the old ones go on beside the new.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Where there are other addresses, a server that accepted a connection has this long to answer.
 pub const STREAM_ANSWER: Duration = Duration::from_secs(2);

@@ -116,7 +116,7 @@ fn a_killed_quic_client_expires() {
 
 /// The network in front of the client is that of `--impair`, which treats QUIC's packets too.
 fn quic_repairs_what_an_impaired_network_loses() {
-    let server = Server::start(&["--impair", "loss 20%", "--rate-limit", "off"]);
+    let server = Server::start(&["--impair", "loss 10%", "--rate-limit", "off"]);
     let mut alice = join(&server, "alice", QUIC);
     let mut bob = join(&server, "bob", &[QUIC, &["--delivery", "reliable-unordered"]].concat());
     (0..50).for_each(|number| alice.type_line(&format!("number {number}")));

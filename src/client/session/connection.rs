@@ -31,6 +31,9 @@ impl Session {
     pub fn handle_connected(&mut self, server: SocketAddr, now: Now) {
         let Some(attempt) = &mut self.attempt else { return };
         attempt.connected(&mut self.rng, self.targets.len() > 1, now.mono);
+        if self.config.transport == Transport::Quic {
+            attempt.greeted(); // the handshake names this protocol
+        }
         attempt.ask(server);
         let mut outgoing = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
         let nonce = attempt.nonce;
@@ -152,8 +155,10 @@ impl Session {
             return;
         }
         // Two reasons to start over: a server that accepts and says nothing, and a round of failed
-        // connections.
-        if self.connection.take().is_some() || attempt.has_stale_connections(&self.targets) {
+        // connections. A handshake of QUIC goes on beside the next: it has kept what has arrived.
+        let is_stale =
+            self.config.transport == Transport::Tcp && attempt.has_stale_connections(&self.targets);
+        if self.connection.take().is_some() || is_stale {
             self.events.push_back(Event::Disconnect);
         }
         if let Some(address) = attempt.connect(&self.targets, now.mono) {
