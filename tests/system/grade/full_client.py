@@ -384,7 +384,7 @@ MUTANTS = {
     "restless": ("heartbeat", "self.heartbeat, self.silent = heartbeat / 1e3,",
                  "self.heartbeat, self.silent = heartbeat / 5e3,"),
     "naps": ("heartbeat", "self.send(codec.HEARTBEAT)",
-             "time.sleep(2)\n            self.send(codec.HEARTBEAT)"),
+             "time.sleep(1.2)\n            self.send(codec.HEARTBEAT)"),
     "wrong-next": ("leave", "codec.LEAVE + codec.integer(self.number)", "codec.LEAVE + b'\\0'"),
     "just-ends": ("leave", "self.outbox.append(codec.LEAVE + codec.integer(self.number))",
                   "show('* left', 0)"),
