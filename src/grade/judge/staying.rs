@@ -76,7 +76,8 @@ fn without_probes(trace: &Trace) -> Vec<Duration> {
     let (mut times, mut last, mut pause) = (Vec::new(), None, Duration::ZERO);
     for sent in trace.sent().filter(|it| it.is_eliciting()) {
         let wait = last.and_then(|(at, number)| {
-            let mut before = trace.received().take_while(|it| it.index < sent.index);
+            // By time: a busy referee reads a probe after the acknowledgment that it sent too late.
+            let mut before = trace.received().filter(|it| it.at < sent.at);
             let is_acked = before.any(|it| covers(&it.header, number));
             (!is_acked).then(|| sent.at.saturating_sub(at))
         });
