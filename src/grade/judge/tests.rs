@@ -122,33 +122,31 @@ fn a_late_acknowledgment_may_be_the_machines_fault() {
 fn a_probe_is_no_heartbeat() {
     let welcome = Welcome { heartbeat_ms: 400, ..Welcome::default() };
     let welcome = encode_message(&ServerMessage::Welcome(welcome));
-    let judge = |times: &[u64], late: u64| {
-        let mut events = vec![(0, down(1, &[Frame::Ordered { id: 0, payload: &welcome }]))];
-        for (&at, number) in times.iter().zip(1..) {
-            let header = Header {
-                flags: Flags::ACK,
-                session: SESSION,
-                sequence: number,
-                ..Header::default()
-            };
-            let bytes = edit::datagram(&header, &[Frame::Heartbeat]);
-            events.push((at, Event::Up { bytes, passed: true }));
+    // Acknowledgments are `late`; the referee reads what the client sends `unread` later.
+    let judge = |times: &[u64], late: u64, unread: u64| {
+        let mut events = vec![(0, 0, down(1, &[Frame::Ordered { id: 0, payload: &welcome }]))];
+        for (&at, sequence) in times.iter().zip(1..) {
+            let own = Header { session: SESSION, sequence, ..Header::default() };
+            let up = edit::datagram(&Header { flags: Flags::ACK, ..own }, &[Frame::Heartbeat]);
+            events.push((at + unread, at, Event::Up { bytes: up, passed: true }));
             let flags = Flags::FROM_SERVER.with(Flags::ACK);
-            let header = Header { flags, session: SESSION, acknowledgment: number, ..header };
-            let bytes = edit::datagram(&Header { sequence: number + 1, ..header }, &[]);
-            events.push((at + late, Event::Down { bytes }));
+            let header = Header { flags, sequence: sequence + 1, acknowledgment: sequence, ..own };
+            let bytes = edit::datagram(&header, &[]);
+            events.push((at + late, at + late, Event::Down { bytes }));
         }
         events.sort_by_key(|it| it.0);
-        seen(staying::heartbeat(&trace(events), &case()))
+        let events = events.into_iter().map(|(_, at, event)| (at, event));
+        seen(staying::heartbeat(&trace(events.collect()), &case()))
     };
     let probed = [400, 432, 500, 800, 832, 900, 1_200, 1_232, 1_300, 1_600, 1_632, 1_700];
-    assert_eq!(judge(&probed, 150), "passed");
+    assert_eq!(judge(&probed, 150, 0), "passed");
+    assert_eq!(judge(&probed, 90, 80), "passed");
     let every_32 = "a datagram with a frame every 32 ms; heartbeat_ms is 400";
-    assert_eq!(judge(&[400, 432, 800, 832, 864, 1_200, 1_232, 1_264], 1), every_32);
+    assert_eq!(judge(&[400, 432, 800, 832, 864, 1_200, 1_232, 1_264], 1, 0), every_32);
     let steady: Vec<_> = (1..20).map(|n| 80 * n).collect();
     let every_80 = "a datagram with a frame every 80 ms; heartbeat_ms is 400";
     for late in [1, 100, 150, 1_000] {
-        assert_eq!(judge(&steady, late), every_80, "{late}");
+        assert_eq!(judge(&steady, late, 0), every_80, "{late}");
     }
 }
 
