@@ -34,25 +34,33 @@ pub(super) fn visible(line: &str) -> &str {
     line.trim_start_matches(is_blank)
 }
 
-/// The comparison form of a word: NFKC, without invisible characters.
+/// The comparison form of a word: NFKC, without invisible characters. Marks stay: many scripts
+/// write vowels so.
 pub(super) fn word(raw: &str) -> String {
-    let seen = raw.chars().filter(|&ch| ch.is_whitespace() || !is_blank(ch));
+    let seen = visible(raw).chars().filter(|&ch| ch.is_whitespace() || !is_invisible(ch));
     seen.nfkc().collect::<String>().trim().to_owned()
 }
 
 /// Whether `ch` at the beginning of a line is invisible or combines with another character.
 fn is_blank(ch: char) -> bool {
-    use GeneralCategory::{Control, EnclosingMark, Format, NonspacingMark};
+    use GeneralCategory::{EnclosingMark, NonspacingMark};
+    is_invisible(ch) || matches!(ch.general_category(), NonspacingMark | EnclosingMark)
+}
+
+/// Whether `ch` is invisible everywhere.
+fn is_invisible(ch: char) -> bool {
+    use GeneralCategory::{Control, Format};
     const BRAILLE_BLANK: char = '\u{2800}';
     ch.is_whitespace()
         || ch == BRAILLE_BLANK
-        || matches!(ch.general_category(), Control | Format | NonspacingMark | EnclosingMark)
+        || matches!(ch.general_category(), Control | Format)
         || is_default_ignorable(ch)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use unicode_properties::GeneralCategoryGroup;
 
     #[test]
     fn invisible_characters_are_skipped_and_visible_ones_are_not() {
@@ -87,9 +95,30 @@ mod tests {
             ("e xit", "e xit"),
             ("ｂｏｂ，", "bob,"),
             ("\u{200f}выход\u{200e}", "выход"),
+            ("वीरेन्द्र", "वीरेन्द्र"),
+            ("สมชาย์", "สมชาย์"),
+            ("Jose\u{301}", "José"),
+            ("\u{301}bob", "bob"),
         ] {
             assert_eq!(word(raw), read, "{raw:?}");
         }
+    }
+
+    #[test]
+    fn a_typed_name_is_the_same_name() {
+        use crate::protocol::Nickname;
+        let mut marks = 0;
+        for (mark, letter) in ('\0'..=char::MAX)
+            .filter(|ch| ch.general_category_group() == GeneralCategoryGroup::Mark)
+            .flat_map(|mark| ["a", "ب", "ש", "क", "ก", "か"].map(|letter| (mark, letter)))
+        {
+            let typed = format!("{letter}{mark}{letter}");
+            let Ok(name) = Nickname::parse(&typed) else { continue };
+            let read = Nickname::parse(&word(&typed)).map(|it| it.key());
+            assert_eq!(read.ok(), Some(name.key()), "{typed}");
+            marks += 1;
+        }
+        assert!(marks > 500, "{marks}");
     }
 
     #[test]
