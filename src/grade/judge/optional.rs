@@ -3,7 +3,7 @@
 use super::{Fault, Finding, absent};
 use crate::client::session;
 use crate::grade::case::Case;
-use crate::grade::scenario::{TCP_LINES, tcp_line};
+use crate::grade::scenario::{TCP_LINES, heard, tcp_line};
 use crate::grade::trace::{Event, Trace};
 
 /// Lines both ways over a connection, once and in order.
@@ -54,5 +54,9 @@ pub(in crate::grade) fn tell(trace: &Trace, case: &Case) -> Finding {
     if whispers == 1 {
         return Ok(());
     }
-    Err(absent(trace, &format!("{whispers} whispers of {secret:?} arrived"), expected))
+    let is_heard = heard(trace, &case.text("open", 0));
+    let seen = format!(
+        "{whispers} whispers of {secret:?} arrived; a line typed after it heard: {is_heard}"
+    );
+    Err(absent(trace, &seen, expected))
 }
