@@ -163,7 +163,8 @@ pub(in crate::grade) fn cookie(trace: &Trace, _: &Case) -> Finding {
 /// come before they are due. The more of them come early, the longer is the delay that explains it.
 fn crowd(trace: &Trace, place: usize, joins: &[(usize, Duration, Join<'_>)]) -> Option<Fault> {
     let before: Vec<_> = trace.joins().take_while(|it| it.0 < place).map(|it| it.1).collect();
-    let begin = *before.first()?;
+    // What delayed the last of these came after the one before it.
+    let begin = *before.iter().rev().nth(1)?;
     let (first, nonce) = joins.first().map(|it| (it.1, it.2.nonce))?;
     // A client that sends Joins too often fails join-retry, not this. At least two `Join`s were
     // lost, so one of its pauses after the first is among these.
@@ -176,7 +177,7 @@ fn crowd(trace: &Trace, place: usize, joins: &[(usize, Duration, Join<'_>)]) -> 
         let (after, due) = (at - first, at_once + pause * (n - 1));
         let seen = format!("{} Joins within {} for one Challenge", n + 1, ms(after));
         let fault = Fault::new(seen, "one Join at once, and later ones when they are due");
-        // It may have been the first of them that was late, or an earlier pause that was long.
+        // It may have been the first of them that was late, or the pause before that was long.
         (after < due).then(|| fault.at(index).delayed(trace, begin, first, due - after))
     });
     worst(faults).err()
