@@ -163,7 +163,7 @@ pub(in crate::grade) fn cookie(trace: &Trace, _: &Case) -> Finding {
 /// come before they are due. The more of them come early, the longer is the delay that explains it.
 fn crowd(trace: &Trace, place: usize, joins: &[(usize, Duration, Join<'_>)]) -> Option<Fault> {
     let before: Vec<_> = trace.joins().take_while(|it| it.0 < place).map(|it| it.1).collect();
-    // What delayed the last of these came after the one before it.
+    // A delay of the last of these began after the one before it.
     let begin = *before.iter().rev().nth(1)?;
     let (first, nonce) = joins.first().map(|it| (it.1, it.2.nonce))?;
     // A client that sends Joins too often fails join-retry, not this. At least two `Join`s were

@@ -226,7 +226,7 @@ fn a_crowd_of_joins_for_one_challenge_is_the_clients() {
     assert_eq!(two, (true, "2 Joins within 5 ms for one Challenge".to_owned()));
     let three = judge(&cookie, &[790, 795, 800], 60).unwrap_err();
     assert_eq!(three, (false, "3 Joins within 10 ms for one Challenge".to_owned()));
-    // A delay before the last `Join` that drew no answer explains nothing after the Challenge.
+    // A delay before the last `Join` but one explains nothing after the Challenge.
     let both = [790, 795].map(|at| (at, join(512, &cookie)));
     let (busy, _) = judge_all(both.into(), &|at| at.min(250)).unwrap_err();
     assert!(!busy);

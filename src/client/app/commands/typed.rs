@@ -34,8 +34,8 @@ pub(super) fn visible(line: &str) -> &str {
     line.trim_start_matches(is_blank)
 }
 
-/// The comparison form of a word: NFKC, without invisible characters. Marks stay: many scripts
-/// write vowels so.
+/// The comparison form of a word: NFKC, without invisible characters. Marks stay: in many
+/// scripts they are vowels.
 pub(super) fn word(raw: &str) -> String {
     let seen = visible(raw).chars().filter(|&ch| ch.is_whitespace() || !is_invisible(ch));
     seen.nfkc().collect::<String>().trim().to_owned()
