@@ -69,7 +69,7 @@ mod world;
 
 use chatagram::protocol::Delivery;
 #[cfg(feature = "quic")]
-use seeds::for_every_third_seed;
+use seeds::for_every_quic_seed;
 use seeds::{for_every_fifth_seed, for_every_seed, for_seeds};
 
 #[test]
@@ -111,14 +111,14 @@ fn a_chat_over_both_transports_survives_random_events() {
 #[test]
 fn unreliable_lines_over_quic_arrive_once_or_are_counted_missing() {
     let name = "unreliable_lines_over_quic_arrive_once_or_are_counted_missing";
-    for_every_third_seed(name, |seed, verbose| quic::delivery(Delivery::Unreliable, seed, verbose));
+    for_every_quic_seed(name, |seed, verbose| quic::delivery(Delivery::Unreliable, seed, verbose));
 }
 
 #[cfg(feature = "quic")]
 #[test]
 fn reliable_unordered_lines_over_quic_arrive_exactly_once() {
     let name = "reliable_unordered_lines_over_quic_arrive_exactly_once";
-    for_every_third_seed(name, |seed, verbose| {
+    for_every_quic_seed(name, |seed, verbose| {
         quic::delivery(Delivery::ReliableUnordered, seed, verbose)
     });
 }
@@ -127,7 +127,7 @@ fn reliable_unordered_lines_over_quic_arrive_exactly_once() {
 #[test]
 fn reliable_ordered_lines_over_quic_arrive_exactly_once_and_in_order() {
     let name = "reliable_ordered_lines_over_quic_arrive_exactly_once_and_in_order";
-    for_every_third_seed(name, |seed, verbose| {
+    for_every_quic_seed(name, |seed, verbose| {
         quic::delivery(Delivery::ReliableOrdered, seed, verbose)
     });
 }
@@ -135,7 +135,7 @@ fn reliable_ordered_lines_over_quic_arrive_exactly_once_and_in_order() {
 #[cfg(feature = "quic")]
 #[test]
 fn a_room_of_three_transports_loses_no_line() {
-    for_every_third_seed("a_room_of_three_transports_loses_no_line", quic::mixed);
+    for_seeds(3, "a_room_of_three_transports_loses_no_line", quic::mixed);
 }
 
 #[test]

@@ -16,16 +16,22 @@ pub(crate) fn for_every_fifth_seed(name: &str, scenario: impl Fn(u64, bool) -> u
     for_seeds(5, name, scenario);
 }
 
-/// Over QUIC, whose cryptography is slow.
+/// For a mode over QUIC. It is run with more seeds, because these do not give the random numbers
+/// of the cryptography.
 #[cfg(feature = "quic")]
-pub(crate) fn for_every_third_seed(name: &str, scenario: impl Fn(u64, bool) -> u64 + Sync) {
-    for_seeds(3, name, scenario);
+pub(crate) fn for_every_quic_seed(name: &str, scenario: impl Fn(u64, bool) -> u64 + Sync) {
+    run(amount("CHATAGRAM_SEEDS", 1_000, 10_000), 1, name, scenario);
+}
+
+/// Runs a scenario with each `step`th seed.
+pub(crate) fn for_seeds(step: usize, name: &str, scenario: impl Fn(u64, bool) -> u64 + Sync) {
+    run(amount("CHATAGRAM_SEEDS", 250, 3_000), step, name, scenario);
 }
 
 /// The seeds of a scenario run on all processors; its traces are folded in the order of the seeds.
-pub(crate) fn for_seeds(step: usize, name: &str, scenario: impl Fn(u64, bool) -> u64 + Sync) {
+fn run(count: u64, step: usize, name: &str, scenario: impl Fn(u64, bool) -> u64 + Sync) {
     let only = std::env::var_os("CHATAGRAM_SEED").map(|_| amount("CHATAGRAM_SEED", 0, 0));
-    let seeds = only.map_or(0..amount("CHATAGRAM_SEEDS", 250, 3_000), |only| only..only + 1);
+    let seeds = only.map_or(0..count, |only| only..only + 1);
     let start = Instant::now();
     let waiting = Mutex::new(seeds.step_by(step));
     let worker = || {

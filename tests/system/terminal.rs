@@ -195,6 +195,7 @@ fn a_resized_terminal_keeps_the_room_and_the_draft() {
     const NARROW: &str = "\n-- rtt N ms | loss 0 % up, 0 % down | 2 here\n";
     const SLIM: &str = "\n-- rtt N ms | 2 here\n";
     let (server, tmux) = alice(100, 20, "", "");
+    let process = tmux.file("pid").trim().parse().unwrap();
     let mut bob = server.join("bob");
     tmux.see("2 here");
     let draft = "0123456789".repeat(9);
@@ -217,9 +218,7 @@ fn a_resized_terminal_keeps_the_room_and_the_draft() {
     let sizes = [(100, WIDE), (50, NARROW), (30, SLIM), (120, WIDE), (50, NARROW), (92, WIDE)];
     tmux.see("rtt ");
     for (count, (columns, status)) in sizes.into_iter().enumerate() {
-        tmux.resize(columns, 20);
-        // tmux wraps the rows at once and informs the program a little later; the status shows when
-        // it has.
+        tmux.resize(columns, 20, process);
         let end = wrapped(columns.into());
         tmux.wait("the draft, drawn for this size", |screen| {
             let prompt = screen.ends_with(&end) && screen.matches('>').count() == 1;

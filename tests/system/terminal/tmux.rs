@@ -2,7 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 use crate::needs::needs;
-use crate::program::DEADLINE;
+use crate::program::{DEADLINE, signal};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -73,9 +73,23 @@ impl Tmux {
         self.run(&["paste-buffer", "-p"]);
     }
 
-    pub(crate) fn resize(&self, columns: u16, rows: u16) {
-        let (columns, rows) = (columns.to_string(), rows.to_string());
-        self.run(&["resize-window", "-x", &columns, "-y", &rows]);
+    /// Resizes the terminal. tmux wraps its rows at once and gives it the new size a little later;
+    /// `process` stands still meanwhile, because what it draws then would be drawn for the old size.
+    pub(crate) fn resize(&self, columns: u16, rows: u16, process: u32) {
+        signal(process, "STOP");
+        let size = [columns, rows].map(|it| it.to_string());
+        self.run(&["resize-window", "-x", &size[0], "-y", &size[1]]);
+        let terminal = fs::File::open(self.figure("pane_tty")).unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let now = rustix::termios::tcgetwinsize(&terminal).unwrap();
+            if (now.ws_col, now.ws_row) == (columns, rows) {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{now:?} is not {columns} by {rows}");
+            std::thread::sleep(GLANCE);
+        }
+        signal(process, "CONT");
     }
 
     /// Writes the output of the program from now on to a file, and returns its path.
