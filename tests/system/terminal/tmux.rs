@@ -73,8 +73,8 @@ impl Tmux {
         self.run(&["paste-buffer", "-p"]);
     }
 
-    /// Resizes the terminal. tmux wraps its rows at once and gives it the new size a little later;
-    /// `process` stands still meanwhile, because what it draws then would be drawn for the old size.
+    /// Resizes the terminal. tmux wraps its rows at once and gives it the new size a little later.
+    /// `process` stands still meanwhile: what it draws then would be drawn for the old size.
     pub(crate) fn resize(&self, columns: u16, rows: u16, process: u32) {
         signal(process, "STOP");
         let size = [columns, rows].map(|it| it.to_string());
