@@ -79,14 +79,16 @@ impl Tmux {
         signal(process, "STOP");
         let size = [columns, rows].map(|it| it.to_string());
         self.run(&["resize-window", "-x", &size[0], "-y", &size[1]]);
-        let terminal = fs::File::open(self.figure("pane_tty")).unwrap();
+        let terminal = self.figure("pane_tty");
+        let wanted = format!("{rows} {columns}");
         let deadline = Instant::now() + DEADLINE;
         loop {
-            let now = rustix::termios::tcgetwinsize(&terminal).unwrap();
-            if (now.ws_col, now.ws_row) == (columns, rows) {
+            let input = fs::File::open(&terminal).unwrap();
+            let output = Command::new("stty").arg("size").stdin(input).output().unwrap();
+            if String::from_utf8_lossy(&output.stdout).trim() == wanted {
                 break;
             }
-            assert!(Instant::now() < deadline, "{now:?} is not {columns} by {rows}");
+            assert!(Instant::now() < deadline, "{output:?} is not {wanted}");
             std::thread::sleep(GLANCE);
         }
         signal(process, "CONT");
