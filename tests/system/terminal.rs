@@ -217,16 +217,18 @@ fn a_resized_terminal_keeps_the_room_and_the_draft() {
     tmux.see("fill 29");
     let sizes = [(100, WIDE), (50, NARROW), (30, SLIM), (120, WIDE), (50, NARROW), (92, WIDE)];
     tmux.see("rtt ");
+    let mut end = wrapped(100);
     for (count, (columns, status)) in sizes.into_iter().enumerate() {
-        tmux.resize(columns, 20, process);
-        let end = wrapped(columns.into());
-        tmux.wait("the draft, drawn for this size", |screen| {
-            let prompt = screen.ends_with(&end) && screen.matches('>').count() == 1;
-            prompt && normalised(screen).contains(status)
-        });
-        bob.type_line(&format!("line {count}"));
+        let complete = |screen: &str| screen.ends_with(&end);
+        // At once the program learns that the terminal has another size and that a line is there.
+        tmux.resize((columns, 20), process, complete, || bob.type_line(&format!("line {count}")));
         expected.push(format!("HH:MM:SS bob: line {count}"));
-        tmux.see(&format!("bob: line {count}\n-- "));
+        end = wrapped(columns.into());
+        tmux.wait("the line, and the draft, drawn for this size", |screen| {
+            let line = screen.contains(&format!("bob: line {count}\n-- "));
+            let prompt = screen.ends_with(&end) && screen.matches('>').count() == 1;
+            line && prompt && normalised(screen).contains(status)
+        });
         // A narrower terminal scrolls rows off the screen: they count as well.
         let all = normalised(&tmux.scrollback());
         let room = all.lines().map(str::trim_end).take_while(|line| !line.starts_with("-- "));

@@ -73,15 +73,33 @@ impl Tmux {
         self.run(&["paste-buffer", "-p"]);
     }
 
-    /// Resizes the terminal. tmux wraps its rows at once and gives it the new size a little later.
-    /// `process` stands still meanwhile: what it draws then would be drawn for the old size.
-    pub(crate) fn resize(&self, columns: u16, rows: u16, process: u32) {
-        signal(process, "STOP");
+    /// Resizes the terminal while `process` stands still, between two redraws: tmux wraps its rows
+    /// at once, gives the terminal its new size a little later, and what was drawn between would be
+    /// for the old size. `complete` accepts the screen that is to be resized; `meanwhile` gives the
+    /// process work.
+    pub(crate) fn resize(
+        &self,
+        (columns, rows): (u16, u16),
+        process: u32,
+        complete: impl Fn(&str) -> bool,
+        meanwhile: impl FnOnce(),
+    ) {
+        let deadline = Instant::now() + DEADLINE;
+        let terminal = self.figure("pane_tty");
+        loop {
+            signal(process, "STOP");
+            self.read_all_of(&terminal);
+            let screen = self.screen();
+            if complete(&screen) {
+                break;
+            }
+            assert!(Instant::now() < deadline, "never complete:\n{screen}");
+            signal(process, "CONT");
+            std::thread::sleep(GLANCE);
+        }
         let size = [columns, rows].map(|it| it.to_string());
         self.run(&["resize-window", "-x", &size[0], "-y", &size[1]]);
-        let terminal = self.figure("pane_tty");
         let wanted = format!("{rows} {columns}");
-        let deadline = Instant::now() + DEADLINE;
         loop {
             let input = fs::File::open(&terminal).unwrap();
             let output = Command::new("stty").arg("size").stdin(input).output().unwrap();
@@ -91,7 +109,20 @@ impl Tmux {
             assert!(Instant::now() < deadline, "{output:?} is not {wanted}");
             std::thread::sleep(GLANCE);
         }
+        meanwhile();
         signal(process, "CONT");
+    }
+
+    /// Waits until tmux has read everything that was written to the terminal: a new title last.
+    fn read_all_of(&self, terminal: &str) {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let title = format!("title {}", COUNT.fetch_add(1, Ordering::Relaxed));
+        fs::write(terminal, format!("\u{1b}]2;{title}\u{7}")).unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        while self.figure("pane_title") != title {
+            assert!(Instant::now() < deadline, "no {title}");
+            std::thread::sleep(GLANCE);
+        }
     }
 
     /// Writes the output of the program from now on to a file, and returns its path.

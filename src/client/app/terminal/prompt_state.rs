@@ -23,6 +23,8 @@ const MOST_WAITING: usize = 256 * 1024;
 /// Longest such wait before a line is dropped. The editor takes this long only when the terminal
 /// blocks.
 const FULL_FOR: Duration = Duration::from_secs(1);
+/// Longest time that a redraw waits for the editor to hear of a resize.
+const HEARD_WITHIN: Duration = Duration::from_secs(1);
 /// From this many rows on, a draft is redrawn only for the user: each redraw would scroll it off
 /// the screen.
 const TALL: usize = 10;
@@ -235,11 +237,15 @@ impl PromptState {
         waited.unwrap_or_else(PoisonError::into_inner).0.ended
     }
 
-    /// Waits for a reason to redraw. False when there will be none.
+    /// Waits for a reason to redraw. False when there will be none. A redraw before the editor has
+    /// heard of a resize would erase the rows of the old size.
     pub(super) fn wait_for_nudge(&self) -> bool {
         let idle = |state: &mut State| !(state.ended || state.nudge && state.editing);
         let waited = self.changed.wait_while(self.lock(), idle);
-        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        let state = waited.unwrap_or_else(PoisonError::into_inner);
+        let unheard = |state: &mut State| !state.ended && state.is_resized();
+        let waited = self.changed.wait_timeout_while(state, HEARD_WITHIN, unheard);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
         state.nudge = false;
         !state.ended
     }
@@ -252,6 +258,9 @@ impl PromptState {
             termios_guard::take_back();
         }
         let (columns, rows) = super::size();
+        // Until the editor has heard of a resize, and [`Self::resized`] with it, it goes by the old
+        // width.
+        let columns = state.drawn.as_ref().map_or(columns, |drawn| drawn.columns);
         let style = self.style();
         let mut out = match state.take_drawn_above() {
             0 => String::new(),
@@ -285,7 +294,7 @@ impl PromptState {
     pub(super) fn resized(&self, draft: &str, pos: usize) -> Option<Drawn> {
         let mut state = self.lock();
         let same = state.draft == draft && state.pos == pos;
-        state.drawn.take_if(|drawn| same && drawn.columns != super::columns())
+        if same && state.is_resized() { state.drawn.take() } else { None }
     }
 
     pub(super) fn nickname(&self) -> String {
@@ -304,6 +313,11 @@ impl PromptState {
 }
 
 impl State {
+    /// Whether the terminal has another width than the editor drew for.
+    fn is_resized(&self) -> bool {
+        self.drawn.as_ref().is_some_and(|drawn| drawn.columns != super::columns())
+    }
+
     /// Rows drawn above the status, which the caller erases.
     fn take_drawn_above(&mut self) -> usize {
         let drawn = self.drawn.as_mut().map(|drawn| &mut drawn.rows);
@@ -318,5 +332,22 @@ impl State {
             waiting.push_str(&format!("! {text}\n"));
         }
         waiting
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redraw_before_the_editor_has_heard_of_a_resize_is_for_the_old_width() {
+        let prompt = PromptState::new("server".to_owned(), "alice", Style::default());
+        let now = super::super::columns();
+        prompt.lock().drawn = Some(Drawn { columns: now + 50, rows: vec![now + 49] });
+        prompt.draw(true);
+        let drawn = prompt.resized("", 0).unwrap();
+        assert_eq!(drawn.columns, now + 50);
+        prompt.draw(true);
+        assert!(prompt.resized("", 0).is_none());
     }
 }
