@@ -285,3 +285,21 @@ impl Completer for Assistant {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{columns, prompt_state::Drawn};
+    use super::*;
+    use crate::client::app::style::Style;
+
+    #[test]
+    fn a_redraw_before_the_editor_has_heard_of_a_resize_is_for_the_old_width() {
+        let prompt = PromptState::new("server".to_owned(), "alice", Style::default());
+        let old = columns() + 50;
+        prompt.lock().drawn = Some(Drawn { columns: old, rows: vec![old - 1] });
+        prompt.draw(true);
+        assert_eq!(prompt.resized("", 0).unwrap().columns, old);
+        prompt.draw(true);
+        assert!(prompt.resized("", 0).is_none());
+    }
+}

@@ -60,7 +60,7 @@ pub(super) struct State {
     /// The draft, and the cursor's position in it.
     pub(super) draft: String,
     pub(super) pos: usize,
-    drawn: Option<Drawn>,
+    pub(super) drawn: Option<Drawn>,
 }
 
 /// The editor's last redraw.
@@ -332,22 +332,5 @@ impl State {
             waiting.push_str(&format!("! {text}\n"));
         }
         waiting
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_redraw_before_the_editor_has_heard_of_a_resize_is_for_the_old_width() {
-        let prompt = PromptState::new("server".to_owned(), "alice", Style::default());
-        let now = super::super::columns();
-        prompt.lock().drawn = Some(Drawn { columns: now + 50, rows: vec![now + 49] });
-        prompt.draw(true);
-        let drawn = prompt.resized("", 0).unwrap();
-        assert_eq!(drawn.columns, now + 50);
-        prompt.draw(true);
-        assert!(prompt.resized("", 0).is_none());
     }
 }
